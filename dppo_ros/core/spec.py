@@ -8,13 +8,11 @@ policy bundle, so the robot compares what it assembles with what the policy was 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import builtins
 from dataclasses import dataclass
 
 from dppo_ros.core.errors import ConfigError, unknown_name_message
-
-_TEXT_KEYS = ("name", "unit", "frame", "description")
-_FIELD_KEYS = frozenset((*_TEXT_KEYS, "size", "components"))
+from dppo_ros.core.strict_json import JsonReader
 
 
 @dataclass(frozen=True)
@@ -76,32 +74,20 @@ class Field:
         Raises:
             ConfigError: A key is missing, unknown or of the wrong type.
         """
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"a field must be a JSON object, not {type(value).__name__}")
-        unknown = sorted(set(value) - _FIELD_KEYS)
-        if unknown:
-            raise ConfigError(unknown_name_message("key of a field", str(unknown[0]), _FIELD_KEYS))
-        missing = sorted(_FIELD_KEYS - set(value))
-        if missing:
-            raise ConfigError(f"field {value.get('name')!r} lacks the key(s) {', '.join(missing)}")
-        for key in _TEXT_KEYS:
-            if not isinstance(value[key], str):
-                raise ConfigError(f"key {key!r} of a field must be text, not {value[key]!r}")
-        size, components = value["size"], value["components"]
-        if not isinstance(size, int) or isinstance(size, bool):
-            raise ConfigError(f"size of field {value['name']!r} must be an integer, not {size!r}")
+        reader = JsonReader(value, "vector field", ConfigError)
+        components = reader.raw("components")
         if not isinstance(components, list) or not all(isinstance(c, str) for c in components):
-            raise ConfigError(
-                f"components of field {value['name']!r} must be a list of text, not {components!r}"
-            )
-        return cls(
-            name=value["name"],
-            size=size,
-            unit=value["unit"],
-            frame=value["frame"],
+            raise reader.refuse("components", components, "a list of text")
+        field = cls(
+            name=reader.text("name"),
+            size=reader.integer("size", minimum=1),
+            unit=reader.text("unit"),
+            frame=reader.text("frame"),
             components=tuple(components),
-            description=value["description"],
+            description=reader.text("description"),
         )
+        reader.finish()
+        return field
 
 
 @dataclass(frozen=True)
@@ -145,7 +131,7 @@ class VectorSpec:
         """Return one dotted name for each number, such as ``"tool_position.x"``."""
         return tuple(f"{field.name}.{part}" for field in self.fields for part in field.components)
 
-    def slice(self, name: str) -> slice:
+    def slice(self, name: str) -> builtins.slice:
         """Return where a field sits in the vector.
 
         Raises:
@@ -154,7 +140,7 @@ class VectorSpec:
         start = 0
         for field in self.fields:
             if field.name == name:
-                return slice(start, start + field.size)
+                return builtins.slice(start, start + field.size)
             start += field.size
         raise ConfigError(unknown_name_message("field", name, self.names))
 
@@ -180,14 +166,11 @@ class VectorSpec:
         Raises:
             ConfigError: The value is not such a layout.
         """
-        if not isinstance(value, Mapping) or set(value) != {"fields"}:
-            seen = sorted(map(str, value)) if isinstance(value, Mapping) else type(value).__name__
-            raise ConfigError(
-                f"a vector layout must be a JSON object with the single key 'fields', not {seen}"
-            )
-        fields = value["fields"]
-        if not isinstance(fields, Sequence) or isinstance(fields, str):
-            raise ConfigError(f"'fields' must be a list of fields, not {type(fields).__name__}")
+        reader = JsonReader(value, "vector layout", ConfigError)
+        fields = reader.raw("fields")
+        if not isinstance(fields, list):
+            raise reader.refuse("fields", fields, "a list of fields")
+        reader.finish()
         return cls(tuple(Field.from_json(field) for field in fields))
 
 
