@@ -1,0 +1,134 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One ``one_leg`` cell as a robot twin: goals in, physics in small slices, states out.
+
+The same simulation as in training, with one cell and the caller in charge of time. No torch and
+no rclpy, so that the ROS simulation node can import it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dppo_ros.core.observation import RobotState
+from dppo_ros.core.rotations import FloatArray
+from sim_training.envs.furniture.mujoco_batch import OneLegSimulation
+from sim_training.envs.furniture.scene import PhysicsOptions
+from sim_training.envs.furniture.task import (
+    PHASE_NAMES,
+    OneLegConfig,
+    current_phase,
+    is_assembled,
+    sample_start,
+    tray_from_leg,
+)
+
+PHYSICS_STEP_S = PhysicsOptions().timestep_s
+_ONLY = np.array([0])
+
+
+@dataclass(frozen=True)
+class CellState:
+    """Everything the robot's topics report, for one instant.
+
+    Attributes:
+        time_s: simulated seconds since the reset.
+        robot: tool and gripper state, no leading dimension.
+        joint_positions, joint_velocities: (7,) rad, rad/s.
+        finger_positions: (2,) m.
+        tag_from_part: per object (7,), m and xyzw, tag frame.
+        phase: furthest phase so far, index into ``PHASE_NAMES``.
+        success: the leg has been assembled.
+    """
+
+    time_s: float
+    robot: RobotState
+    joint_positions: FloatArray
+    joint_velocities: FloatArray
+    finger_positions: FloatArray
+    tag_from_part: dict[str, FloatArray]
+    phase: int
+    success: bool
+
+    @property
+    def phase_name(self) -> str:
+        """Name of the furthest phase reached."""
+        return PHASE_NAMES[self.phase]
+
+
+class OneLegCell:
+    """A single simulated cell.
+
+    Args:
+        randomness: start-state level, "low" or "med".
+
+    Raises:
+        ConfigError: unknown randomness.
+    """
+
+    def __init__(self, randomness: str = "low"):
+        self._config = OneLegConfig(randomness=randomness)  # type: ignore[arg-type]
+        self._simulation = OneLegSimulation(1)
+        self.reset(0)
+
+    def reset(self, seed: int, randomness: str | None = None) -> CellState:
+        """Start a new episode and return its first state."""
+        if randomness is not None:
+            self._config = OneLegConfig(randomness=randomness)  # type: ignore[arg-type]
+        self._simulation.reset(_ONLY, [sample_start(self._config.randomness, seed)])
+        self._steps = 0
+        self._phase = 0
+        self._success = False
+        return self.state()
+
+    def set_target(
+        self, position: FloatArray, base_from_tool: FloatArray, gripper: float
+    ) -> None:
+        """Hold a new tool goal (m and matrix, base frame); one differential-IK solve from now."""
+        self._simulation.set_goal(
+            _ONLY,
+            np.asarray(position, dtype=np.float64)[None],
+            np.asarray(base_from_tool, dtype=np.float64)[None],
+            np.array([gripper], dtype=np.float64),
+        )
+
+    def advance(self, physics_steps: int) -> None:
+        """Run physics steps of ``PHYSICS_STEP_S`` seconds."""
+        self._simulation.advance(_ONLY, physics_steps)
+        self._steps += physics_steps
+
+    def state(self) -> CellState:
+        """State after the last step; also keeps the task progress."""
+        robot = self._simulation.robot_state(_ONLY)
+        poses = self._simulation.part_poses(_ONLY)
+        positions, velocities = self._simulation.joint_state(_ONLY)
+        phase = current_phase(poses, robot.tool_position, robot.gripper_width)
+        self._phase = max(self._phase, int(phase[0]))
+        self._success |= bool(is_assembled(*tray_from_leg(poses["top"], poses["leg4"]))[0])
+        return CellState(
+            time_s=self._steps * PHYSICS_STEP_S,
+            robot=RobotState(
+                tool_position=robot.tool_position[0],
+                base_from_tool=robot.base_from_tool[0],
+                tool_linear_velocity=robot.tool_linear_velocity[0],
+                tool_angular_velocity=robot.tool_angular_velocity[0],
+                gripper_width=robot.gripper_width[0],
+            ),
+            joint_positions=positions[0, :7],
+            joint_velocities=velocities[0, :7],
+            finger_positions=positions[0, 7:],
+            tag_from_part={name: pose[0] for name, pose in poses.items()},
+            phase=self._phase,
+            success=self._success,
+        )
+
+    def render(self, height: int, width: int, camera: str = "side") -> NDArray[np.uint8]:
+        """RGB image (height, width, 3)."""
+        return self._simulation.render(0, height, width, camera)
+
+    def close(self) -> None:
+        """Free the renderer."""
+        self._simulation.close()

@@ -1,0 +1,61 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Controller mathematics of the furniture tasks: one differential-IK solve and a gripper latch.
+
+After the DPPO furniture environment (ankile/furniture-bench): an absolute tool goal becomes joint
+targets by one least-squares solve per 0.1 s; soft joint drives then cover roughly 40 % of the
+remaining error per step, so a goal acts as a carrot, not as a pose that is reached.
+
+NumPy only, vectorised over simulations (n); no simulator, so every back-end shares it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dppo_ros.core.rotations import FloatArray, rotation_vector_from_matrix
+
+GRIPPER_DEAD_BAND = 0.019
+"""A gripper command changes the latch only beyond this magnitude."""
+
+
+def geometric_jacobian(
+    joint_anchors: FloatArray, joint_axes: FloatArray, tool_position: FloatArray
+) -> FloatArray:
+    """Jacobian (n, 6, joints) of the tool frame, linear rows first, base axes.
+
+    Args:
+        joint_anchors: (n, joints, 3) points on the joint axes (m).
+        joint_axes: (n, joints, 3) unit axes.
+        tool_position: (n, 3) m.
+    """
+    lever = tool_position[:, None, :] - joint_anchors
+    linear = np.cross(joint_axes, lever)
+    return np.swapaxes(np.concatenate([linear, joint_axes], axis=-1), -1, -2)
+
+
+def differential_ik(
+    jacobian: FloatArray,
+    tool_position: FloatArray,
+    base_from_tool: FloatArray,
+    goal_position: FloatArray,
+    base_from_goal: FloatArray,
+) -> FloatArray:
+    """Joint displacement (n, joints) in radians towards the goal, minimum norm.
+
+    dq = J^+ [p* - p ; rotation_vector(R* R^T)]; no damping, null-space term or limit handling, as
+    in the reference.
+    """
+    rotation_error = rotation_vector_from_matrix(
+        base_from_goal @ np.swapaxes(base_from_tool, -1, -2)
+    )
+    error = np.concatenate([goal_position - tool_position, rotation_error], axis=-1)
+    return np.asarray((np.linalg.pinv(jacobian) @ error[..., None])[..., 0])
+
+
+def latch_gripper(
+    previous: NDArray[np.bool_], command: FloatArray, dead_band: float = GRIPPER_DEAD_BAND
+) -> NDArray[np.bool_]:
+    """New closed flags (n): positive commands close, negative open, small ones change nothing."""
+    return np.where(np.abs(command) > dead_band, command > 0.0, previous)
