@@ -1,0 +1,274 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Demonstrations on disk: the DPPO npz layout plus a description that other tools can read.
+
+A dataset is a folder:
+
+    train.npz           states (N, Do) and actions (N, A), normalised to [-1, 1], trajectories
+                        concatenated without padding; traj_lengths (n,)
+    normalization.npz   obs_min, obs_max (Do,), action_min, action_max (A,), raw units
+    dataset.json        names and units of every component, LeRobot v3 `info` fields, provenance,
+                        SHA-256 of both npz files
+
+Legend: N frames in all, n trajectories, Do observation size, A action size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dppo_ros.core.errors import DataError, DppoError
+from dppo_ros.core.normalizer import MinMaxNormalizer
+from dppo_ros.core.spec import VectorSpec
+
+SCHEMA_VERSION = 1
+_NPZ_FILES = ("train.npz", "normalization.npz")
+_TINY_RANGE = 1e-5
+
+
+@dataclass(frozen=True)
+class EpisodeDataset:
+    """Demonstrations in raw units.
+
+    Attributes:
+        states: (N, Do) float32.
+        actions: (N, A) float32.
+        traj_lengths: (n,) int64, sum N. A trajectory may be a segment of an episode.
+        observation_spec: layout of a state.
+        action_spec: layout of an action.
+        metadata: JSON values; known keys: name, task, randomness, fps, seeds, success,
+            generator, git_commit.
+        observation_normalizer: None until written or read.
+        action_normalizer: likewise.
+        data_hash: SHA-256 of train.npz, once written.
+    """
+
+    states: NDArray[np.float32]
+    actions: NDArray[np.float32]
+    traj_lengths: NDArray[np.int64]
+    observation_spec: VectorSpec
+    action_spec: VectorSpec
+    metadata: dict[str, Any] = field(default_factory=dict)
+    observation_normalizer: MinMaxNormalizer | None = None
+    action_normalizer: MinMaxNormalizer | None = None
+    data_hash: str = ""
+
+    def validate(self) -> None:
+        """Check shapes, finiteness and lengths against each other.
+
+        Raises:
+            DataError: with the first defect found.
+        """
+        for name, array, dim in (
+            ("states", self.states, self.observation_spec.dim),
+            ("actions", self.actions, self.action_spec.dim),
+        ):
+            if array.ndim != 2 or array.shape[1] != dim:
+                raise DataError(f"{name} has shape {array.shape}; the layout needs (N, {dim})")
+            bad = np.argwhere(~np.isfinite(array))
+            if bad.size:
+                row, column = (int(i) for i in bad[0])
+                raise DataError(
+                    f"{name} holds {array[row, column]} at frame {row}, column {column}; remove "
+                    "or repair that trajectory"
+                )
+        if len(self.states) != len(self.actions):
+            raise DataError(
+                f"states has {len(self.states)} frames but actions {len(self.actions)}; each "
+                "frame needs one of each"
+            )
+        lengths = self.traj_lengths
+        if lengths.ndim != 1 or not len(lengths) or lengths.min() < 1:
+            raise DataError(f"traj_lengths is {lengths!r}; it needs one positive entry or more")
+        if int(lengths.sum()) != len(self.states):
+            raise DataError(
+                f"traj_lengths sum to {int(lengths.sum())} but there are {len(self.states)} "
+                "frames; the file was cut or mixed up"
+            )
+
+    def normalizers(self) -> tuple[MinMaxNormalizer, MinMaxNormalizer]:
+        """Return observation and action normaliser, computed from the data if there is none."""
+        observation = self.observation_normalizer or normalizer_of(self.states)
+        return observation, self.action_normalizer or normalizer_of(self.actions)
+
+    def envelope(self) -> dict[str, list[float]]:
+        """Return min, max and largest per-frame change of every action, raw units."""
+        change = np.abs(np.diff(self.actions.astype(np.float64), axis=0))
+        inside = np.ones(len(change), dtype=bool)
+        inside[np.cumsum(self.traj_lengths)[:-1] - 1] = False
+        change = change[inside]
+        largest = change.max(axis=0) if len(change) else np.zeros(self.actions.shape[1])
+        return {
+            "minimum": self.actions.min(axis=0).astype(float).tolist(),
+            "maximum": self.actions.max(axis=0).astype(float).tolist(),
+            "max_step_change": largest.tolist(),
+        }
+
+
+def normalizer_of(samples: NDArray[np.float32]) -> MinMaxNormalizer:
+    """Return min-max scaling; ranges under 1e-5 count as constant, so noise is not blown up."""
+    low = samples.min(axis=0).astype(np.float64)
+    high = samples.max(axis=0).astype(np.float64)
+    middle = 0.5 * (low + high)
+    tiny = high - low < _TINY_RANGE
+    return MinMaxNormalizer(np.where(tiny, middle, low), np.where(tiny, middle, high))
+
+
+def write_dataset(folder: Path, dataset: EpisodeDataset, overwrite: bool = False) -> Path:
+    """Write a dataset; dataset.json comes last, so a half-written folder is not readable.
+
+    Raises:
+        DataError: the folder already holds a dataset, or the data has a defect.
+    """
+    dataset.validate()
+    folder = Path(folder)
+    if (folder / "dataset.json").exists() and not overwrite:
+        raise DataError(f"{folder} already holds a dataset; choose another folder or --overwrite")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dataset.json").unlink(missing_ok=True)
+    observation, action = dataset.normalizers()
+    arrays = {
+        "train.npz": {
+            "states": observation.normalize(dataset.states.astype(np.float32)),
+            "actions": action.normalize(dataset.actions.astype(np.float32)),
+            "traj_lengths": dataset.traj_lengths.astype(np.int64),
+        },
+        "normalization.npz": {
+            "obs_min": observation.minimum,
+            "obs_max": observation.maximum,
+            "action_min": action.minimum,
+            "action_max": action.maximum,
+        },
+    }
+    for name, content in arrays.items():
+        part = folder / f"{name}.part"
+        with part.open("wb") as stream:
+            np.savez_compressed(stream, **content)  # type: ignore[arg-type]
+        os.replace(part, folder / name)
+    description = _describe(dataset, {name: _sha256(folder / name) for name in _NPZ_FILES})
+    part = folder / "dataset.json.part"
+    part.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, folder / "dataset.json")
+    return folder
+
+
+def read_dataset(folder: Path, verify: bool = True) -> EpisodeDataset:
+    """Read a dataset back into raw units.
+
+    Args:
+        folder: the dataset folder.
+        verify: compare the SHA-256 sums and validate the content.
+
+    Raises:
+        DataError: anything missing, unreadable, altered or contradictory.
+    """
+    folder = Path(folder)
+    description = _read_description(folder)
+    sums = description["sha256"]
+    if verify:
+        for name in _NPZ_FILES:
+            if not (folder / name).is_file():
+                raise DataError(f"{folder} lacks {name}; generate the dataset again")
+            if _sha256(folder / name) != sums.get(name):
+                raise DataError(
+                    f"{folder / name} does not match the SHA-256 in dataset.json: it was changed "
+                    "or cut; generate the dataset again"
+                )
+    train = _load_npz(folder / "train.npz", ("states", "actions", "traj_lengths"))
+    limits = _load_npz(
+        folder / "normalization.npz", ("obs_min", "obs_max", "action_min", "action_max")
+    )
+    try:
+        observation = MinMaxNormalizer(limits["obs_min"], limits["obs_max"])
+        action = MinMaxNormalizer(limits["action_min"], limits["action_max"])
+        dataset = EpisodeDataset(
+            states=np.asarray(
+                observation.denormalize(train["states"].astype(np.float32)), np.float32
+            ),
+            actions=np.asarray(action.denormalize(train["actions"].astype(np.float32)), np.float32),
+            traj_lengths=train["traj_lengths"].astype(np.int64),
+            observation_spec=VectorSpec.from_json(description["observation"]),
+            action_spec=VectorSpec.from_json(description["action"]),
+            metadata=dict(description["metadata"]),
+            observation_normalizer=observation,
+            action_normalizer=action,
+            data_hash=str(sums.get("train.npz", "")),
+        )
+    except DataError:
+        raise
+    except (DppoError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}: {error}; generate the dataset again") from error
+    if verify:
+        dataset.validate()
+    return dataset
+
+
+def _describe(dataset: EpisodeDataset, sums: Mapping[str, str]) -> dict[str, Any]:
+    fps = float(dataset.metadata.get("fps", 10.0))
+    features = {
+        key: {"dtype": "float32", "shape": [spec.dim], "names": list(spec.component_names)}
+        for key, spec in (
+            ("observation.state", dataset.observation_spec),
+            ("action", dataset.action_spec),
+        )
+    }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "info": {
+            "codebase_version": "v3.0",
+            "fps": fps,
+            "features": features,
+            "total_episodes": len(dataset.traj_lengths),
+            "total_frames": int(dataset.traj_lengths.sum()),
+        },
+        "observation": dataset.observation_spec.to_json(),
+        "action": dataset.action_spec.to_json(),
+        "metadata": dataset.metadata,
+        "sha256": dict(sums),
+    }
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / "dataset.json"
+    if not path.is_file():
+        raise DataError(
+            f"{folder} is not a dataset (no dataset.json); write one with `dppo data generate`"
+        )
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not readable JSON: {error}; generate it again") from error
+    keys = {"schema_version", "observation", "action", "metadata", "sha256"}
+    if not isinstance(description, dict) or not keys <= set(description):
+        raise DataError(f"{path} lacks some of {', '.join(sorted(keys))}; generate it again")
+    if description["schema_version"] != SCHEMA_VERSION:
+        raise DataError(
+            f"{path} has schema version {description['schema_version']}; this program reads "
+            f"version {SCHEMA_VERSION}"
+        )
+    return description
+
+
+def _load_npz(path: Path, keys: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = sorted(set(keys) - set(archive.files))
+            if missing:
+                raise DataError(f"{path} lacks the array(s) {', '.join(missing)}")
+            return {key: archive[key] for key in keys}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is not a readable npz file: {error}") from error
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

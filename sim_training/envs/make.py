@@ -1,0 +1,49 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a task configuration to a running environment. The table of task names lives here.
+
+Simulators are imported only when their task is chosen, so that missing packages hurt nobody else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Union
+
+from dppo_ros.core.errors import EnvironmentUnavailableError
+from sim_training.envs.toy import ToyReachConfig, ToyReachEnv
+
+if TYPE_CHECKING:
+    from sim_training.envs.protocol import StepEnv
+
+try:
+    from sim_training.envs.furniture.task import OneLegConfig
+
+    EnvConfig = Union[ToyReachConfig, OneLegConfig]  # noqa: UP007
+except ImportError:
+    EnvConfig = ToyReachConfig  # type: ignore[misc, assignment]
+
+DEFAULT_CONFIGS = {"toy_reach": ToyReachConfig}
+"""Task name -> configuration class."""
+
+
+def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:
+    """Return the environment that a task configuration describes.
+
+    Args:
+        config: task configuration; its `name` selects the task.
+        n_envs: number of parallel environments.
+        threads: simulation threads, where the simulator has any.
+
+    Raises:
+        EnvironmentUnavailableError: the simulator of this task is not installed.
+    """
+    if isinstance(config, ToyReachConfig):
+        return ToyReachEnv(config, n_envs)
+    try:
+        from sim_training.envs.furniture.mujoco_batch import OneLegEnv
+    except ImportError as error:
+        raise EnvironmentUnavailableError(
+            f"task {config.name!r} needs the package {error.name!r}, which is not installed; "
+            "run `dppo doctor` to see how to get it, or choose toy_reach"
+        ) from error
+    return OneLegEnv(config, n_envs, threads)
