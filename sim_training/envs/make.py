@@ -10,20 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Union
 
 from dppo_ros.core.errors import EnvironmentUnavailableError
+from sim_training.envs.furniture.task import OneLegConfig
 from sim_training.envs.toy import ToyReachConfig, ToyReachEnv
 
 if TYPE_CHECKING:
     from sim_training.envs.protocol import StepEnv
 
-try:
-    from sim_training.envs.furniture.task import OneLegConfig
-
-    EnvConfig = Union[ToyReachConfig, OneLegConfig]  # noqa: UP007
-except ImportError:
-    EnvConfig = ToyReachConfig  # type: ignore[misc, assignment]
-
-DEFAULT_CONFIGS = {"toy_reach": ToyReachConfig}
-"""Task name -> configuration class."""
+EnvConfig = Union[ToyReachConfig, OneLegConfig]  # noqa: UP007  (read at run time by tyro)
+"""Configuration of any task; the field `name` says which."""
 
 
 def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:

@@ -1,0 +1,148 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""YAML and JSON to configuration dataclasses, strictly: unknown keys and wrong types are refused.
+
+A file holds differences over the defaults. No interpolation, no code, no references to classes:
+where several kinds fit (environments), the key `name` chooses among them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from dppo_ros.core.errors import ConfigError, unknown_name_message
+
+T = TypeVar("T")
+
+
+def load_config(path: Path, default: T) -> T:
+    """Return `default` changed by the settings in a YAML file.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or holds an unknown key or a wrong type.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if content is None:
+        return default
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{path} must hold settings (key: value), not {type(content).__name__}")
+    try:
+        return merge(default, content)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def merge(default: T, changes: Mapping[str, Any], where: str = "") -> T:
+    """Return a dataclass instance with some fields replaced by plain values.
+
+    Args:
+        default: the instance to start from.
+        changes: field name to value; nested mappings for nested dataclasses.
+        where: dotted path of `default`, for messages.
+
+    Raises:
+        ConfigError: unknown key, wrong type, or values that contradict each other.
+    """
+    hints = get_type_hints(type(default))
+    known = [f.name for f in dataclasses.fields(default)]  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in changes.items():
+        path = f"{where}.{key}" if where else str(key)
+        if key not in known:
+            names = [f"{where}.{name}" if where else name for name in known]
+            raise ConfigError(unknown_name_message("setting", path, names))
+        values[key] = _convert(hints[key], value, getattr(default, key), path)
+    return dataclasses.replace(default, **values)  # type: ignore[type-var]
+
+
+def to_plain(value: Any) -> Any:  # noqa: ANN401  (any configuration value)
+    """Return dataclasses, paths and tuples as plain mappings, text and lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [to_plain(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(entry) for key, entry in value.items()}
+    return value
+
+
+def save_config(path: Path, config: object) -> None:
+    """Write a configuration completely resolved, as YAML."""
+    text = yaml.safe_dump(to_plain(config), sort_keys=False, default_flow_style=None)
+    path.write_text(text, encoding="utf-8")
+
+
+def choose_member(hint: Any, name: str | None, current: object, path: str) -> Any:  # noqa: ANN401
+    """Return the starting instance for a nested configuration.
+
+    Args:
+        hint: the field's type: a dataclass, or a union of dataclasses that differ in `name`.
+        name: the requested `name`, if any.
+        current: the present value of the field.
+        path: dotted path, for messages.
+    """
+    options = _dataclasses_in(hint)
+    by_name = {getattr(option, "name", option.__name__): option for option in options}
+    if name is None:
+        return current if dataclasses.is_dataclass(current) else options[0]()
+    if len(options) == 1:
+        return current if dataclasses.is_dataclass(current) else options[0]()
+    if name not in by_name:
+        raise ConfigError(unknown_name_message(f"{path}.name", str(name), by_name))
+    return current if type(current) is by_name[name] else by_name[name]()
+
+
+def _convert(hint: Any, value: Any, current: object, path: str) -> Any:  # noqa: ANN401
+    if _dataclasses_in(hint):
+        if value is None and type(None) in get_args(hint):
+            return None
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{path} is {value!r}; it must hold settings (key: value)")
+        return merge(choose_member(hint, value.get("name"), current, path), value, path)
+    if isinstance(value, bool) and bool not in _plain_types(hint):
+        raise ConfigError(f"{path} is {value!r}; it must be {describe(hint)}")
+    try:
+        adapter = TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        raise ConfigError(f"{path} is {value!r}; it must be {describe(hint)}") from error
+
+
+def describe(hint: Any) -> str:  # noqa: ANN401
+    """Return a type in words, such as "a whole number or null"."""
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    words |= {Path: "a path", type(None): "null"}
+    if hint in words:
+        return words[hint]
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(argument) for argument in arguments)
+    if origin in (tuple, list):
+        return f"a list ({describe(arguments[0])} each)"
+    if arguments:
+        return "one of " + ", ".join(repr(argument) for argument in arguments)
+    return str(getattr(hint, "__name__", hint))
+
+
+def _dataclasses_in(hint: Any) -> list[type]:  # noqa: ANN401
+    candidates = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    return [c for c in candidates if isinstance(c, type) and dataclasses.is_dataclass(c)]
+
+
+def _plain_types(hint: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    arguments = get_args(hint)
+    return (hint, *arguments)

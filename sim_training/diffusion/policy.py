@@ -1,0 +1,221 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The diffusion policy: a frozen base network, an optional fine-tuned copy, and their chain.
+
+Chain positions 0 ... n-K-1 use the base network, the last K the fine-tuned one; never both on the
+same step. Without a fine-tuned copy the base network runs everywhere.
+
+Legend: B batch, To stacked observations, Do observation size, H chunk length, A action size,
+T diffusion times, n chain steps, K fine-tuned steps.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from sim_training.config import DiffusionConfig, DiffusionMlpConfig
+from sim_training.diffusion.sampler import ChainTables, chain_tables, normal_log_prob, step_mean
+from sim_training.diffusion.schedule import DenoisingSteps, cosine_schedule
+from sim_training.networks.mlp import DiffusionMlp
+
+
+@dataclass(frozen=True)
+class PolicyShape:
+    """Sizes of a policy: Do, A, To, H and how many actions are executed."""
+
+    obs_dim: int
+    action_dim: int
+    cond_steps: int
+    horizon_steps: int
+    act_steps: int
+
+
+@dataclass(frozen=True)
+class ChainSample:
+    """A sampled chunk with what fine-tuning needs to know about it.
+
+    Attributes:
+        chunk: (B, H, A) clean chunk, clipped as configured; what is executed.
+        chain: (B, K+1, H, A) input of the first fine-tuned step, then the K outputs, unclipped.
+        log_prob: (B, K, H, A) log-density of every fine-tuned transition, elementwise.
+    """
+
+    chunk: Tensor
+    chain: Tensor
+    log_prob: Tensor
+
+
+class DiffusionPolicy(nn.Module):
+    """Denoising policy over action chunks in normalised units."""
+
+    def __init__(
+        self, network: DiffusionMlpConfig, diffusion: DiffusionConfig, shape: PolicyShape
+    ) -> None:
+        """Build the base network and the tables of the chain."""
+        super().__init__()
+        self.config = diffusion
+        self.shape = shape
+        self.base = DiffusionMlp(
+            network, shape.obs_dim, shape.action_dim, shape.cond_steps, shape.horizon_steps
+        )
+        self.actor_ft: DiffusionMlp | None = None
+        self._schedule = cosine_schedule(diffusion.denoising_steps)
+        alphas = torch.from_numpy(self._schedule.alphas_cumprod)
+        self._signal = alphas.sqrt()
+        self._noise = (1.0 - alphas).sqrt()
+        self.tables: ChainTables = chain_tables(self._schedule, diffusion)
+
+    def start_finetuning(self) -> DiffusionMlp:
+        """Freeze the base network and return its trainable copy."""
+        self.actor_ft = copy.deepcopy(self.base)
+        for parameter in self.base.parameters():
+            parameter.requires_grad_(False)
+        return self.actor_ft
+
+    def with_chain(self, diffusion: DiffusionConfig) -> DiffusionPolicy:
+        """Return a policy that shares the networks but runs another chain."""
+        other = copy.copy(self)
+        other.config = diffusion
+        other.tables = chain_tables(self._schedule, diffusion)
+        return other
+
+    def with_ddim(self, steps: int) -> DiffusionPolicy:
+        """Return a policy that shares the networks and samples with this many DDIM steps.
+
+        As many of the last steps stay fine-tuned as before, at most all of them.
+        """
+        fine_tuned = min(self.config.ft_denoising_steps, steps)
+        if self.config.ft_denoising_steps == self.config.chain_steps:
+            fine_tuned = steps
+        config = replace(
+            self.config, use_ddim=True, ddim_steps=steps, ft_denoising_steps=fine_tuned
+        )
+        return self.with_chain(config)
+
+    @property
+    def chain_steps(self) -> int:
+        """Steps n of the chain."""
+        return self.config.chain_steps
+
+    @property
+    def first_finetuned(self) -> int:
+        """Position of the first step that uses the fine-tuned network (n if there is none)."""
+        return self.chain_steps - (self.config.ft_denoising_steps if self.actor_ft else 0)
+
+    def network_at(self, position: int) -> DiffusionMlp:
+        """Return the network that runs at a chain position."""
+        if self.actor_ft is not None and position >= self.first_finetuned:
+            return self.actor_ft
+        return self.base
+
+    def bc_loss(self, chunk: Tensor, state: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the mean squared error of the noise prediction (a scalar).
+
+        Args:
+            chunk: (B, H, A) demonstrated actions, normalised.
+            state: (B, To, Do) observations, normalised and clipped.
+            generator: source of times and noise.
+        """
+        size, device = len(chunk), chunk.device
+        time = torch.randint(0, len(self._signal), (size,), generator=generator).to(device)
+        noise = torch.randn(chunk.shape, generator=generator).to(device)
+        signal_scale = self._signal.to(device)[time].view(-1, 1, 1)
+        noise_scale = self._noise.to(device)[time].view(-1, 1, 1)
+        predicted = self.base(signal_scale * chunk + noise_scale * noise, time, state)
+        return torch.nn.functional.mse_loss(predicted.float(), noise)
+
+    def draw_noise(self, batch: int, generator: torch.Generator) -> Tensor:
+        """Return all Gaussian numbers of a chain: (B, n+1, H, A), entry 0 starts it."""
+        shape = (batch, self.chain_steps + 1, self.shape.horizon_steps, self.shape.action_dim)
+        return torch.randn(shape, generator=generator)
+
+    @torch.no_grad()
+    def act(self, state: Tensor, noise: Tensor, use_base_policy: bool = False) -> Tensor:
+        """Return deterministic chunks (B, H, A), as evaluated and deployed.
+
+        Args:
+            state: (B, To, Do).
+            noise: (B, n+1, H, A) standard normal numbers; DDIM uses entry 0 only.
+            use_base_policy: run the frozen network at every step.
+        """
+        steps = self.tables.evaluation.to(state.device)
+        features: dict[int, Tensor] = {}
+        x = noise[:, 0]
+        for position in range(self.chain_steps):
+            network = self.base if use_base_policy else self.network_at(position)
+            mean = self._mean_at(network, steps, position, x, state, features)
+            x = mean + steps.std[position] * self._clip_noise(noise[:, position + 1])
+        return self._clip_action(x)
+
+    @torch.no_grad()
+    def sample(self, state: Tensor, noise: Tensor, use_base_policy: bool = False) -> ChainSample:
+        """Return exploring chunks with their chain and its log-probabilities.
+
+        Args:
+            state: (B, To, Do).
+            noise: (B, n+1, H, A) standard normal numbers, all of them used.
+            use_base_policy: run the frozen network at every step.
+        """
+        steps = self.tables.training.to(state.device)
+        sampling_std = self.tables.sampling_std.to(state.device)
+        logprob_std = self.tables.logprob_std.to(state.device)
+        first = self.chain_steps - self.config.ft_denoising_steps
+        features: dict[int, Tensor] = {}
+        x = noise[:, 0]
+        chain, log_prob = [], []
+        for position in range(self.chain_steps):
+            network = self.base if use_base_policy else self.network_at(position)
+            mean = self._mean_at(network, steps, position, x, state, features)
+            before, x = x, mean + sampling_std[position] * self._clip_noise(noise[:, position + 1])
+            if position >= first:
+                chain.append(before)
+                log_prob.append(normal_log_prob(x, mean, logprob_std[position]))
+        chain.append(x)
+        stacked = torch.stack(log_prob, 1) if log_prob else noise[:, :0]
+        return ChainSample(self._clip_action(x), torch.stack(chain, 1), stacked)
+
+    def log_prob(self, state: Tensor, before: Tensor, after: Tensor, index: Tensor) -> Tensor:
+        """Return elementwise log-densities (B, H, A) of fine-tuned transitions.
+
+        Args:
+            state: (B, To, Do).
+            before: (B, H, A) chain entries.
+            after: (B, H, A) the entries that follow.
+            index: (B,) position inside the fine-tuned part, 0 ... K-1.
+        """
+        device = state.device
+        steps = self.tables.training.to(device)
+        position = index + (self.chain_steps - self.config.ft_denoising_steps)
+        network = self.actor_ft if self.actor_ft is not None else self.base
+        predicted = network(before, steps.time[position], state).float()
+        mean = step_mean(steps, position, before, predicted, self.config.denoised_clip_value)
+        std = self.tables.logprob_std.to(device)[position].view(-1, 1, 1)
+        return normal_log_prob(after, mean, std)
+
+    def _mean_at(
+        self,
+        network: DiffusionMlp,
+        steps: DenoisingSteps,
+        position: int,
+        x: Tensor,
+        state: Tensor,
+        features: dict[int, Tensor],
+    ) -> Tensor:
+        key = id(network)
+        if key not in features:
+            features[key] = network.encode_observation(state)
+        time = network.encode_time(steps.time[position : position + 1]).expand(len(x), -1)
+        predicted = network.denoise(x, time, features[key])
+        return step_mean(steps, position, x, predicted, self.config.denoised_clip_value)
+
+    def _clip_noise(self, noise: Tensor) -> Tensor:
+        limit = self.config.randn_clip_value
+        return noise.clamp(-limit, limit)
+
+    def _clip_action(self, x: Tensor) -> Tensor:
+        limit = self.config.final_action_clip_value
+        return x if limit is None else x.clamp(-limit, limit)

@@ -1,0 +1,92 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One denoising step, the noise floors of training and evaluation, and step log-probabilities.
+
+Legend: B batch, H chunk length, A action size, n steps in the chain, K fine-tuned steps.
+All functions work on plain tensors; the networks are called in `policy`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sim_training.config import DiffusionConfig
+from sim_training.diffusion.schedule import (
+    DenoisingSteps,
+    NoiseSchedule,
+    ddim_steps,
+    ddpm_steps,
+)
+
+_DETERMINISTIC_DDPM_STD = 1e-3
+_HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+
+
+@dataclass(frozen=True)
+class ChainTables:
+    """The three views of one chain.
+
+    Attributes:
+        training: constants with the training eta; `std` without floors.
+        sampling_std: (n,) noise of stochastic sampling, floored.
+        evaluation: constants of deterministic evaluation; its `std` is the noise used there.
+        logprob_std: (n,) standard deviation in the likelihood, floored.
+    """
+
+    training: DenoisingSteps
+    sampling_std: Tensor
+    evaluation: DenoisingSteps
+    logprob_std: Tensor
+
+
+def chain_tables(schedule: NoiseSchedule, config: DiffusionConfig) -> ChainTables:
+    """Return the tables of the chain that a configuration describes.
+
+    Deterministic evaluation means: DDIM with eta 0 and no noise at all; DDPM with posterior
+    noise of at least 1e-3 except at the last step, which adds none.
+    """
+    if config.use_ddim:
+        training = ddim_steps(schedule, config.ddim_steps, config.eta)
+        evaluation = ddim_steps(schedule, config.ddim_steps, 0.0)
+        evaluation = replace(evaluation, std=torch.zeros_like(evaluation.std))
+    else:
+        training = ddpm_steps(schedule)
+        std = training.std.clamp(min=_DETERMINISTIC_DDPM_STD)
+        std[-1] = 0.0
+        evaluation = replace(training, std=std)
+    return ChainTables(
+        training=training,
+        sampling_std=training.std.clamp(min=config.min_sampling_denoising_std),
+        evaluation=evaluation,
+        logprob_std=training.std.clamp(min=config.min_logprob_denoising_std),
+    )
+
+
+def step_mean(
+    steps: DenoisingSteps, position: int | Tensor, x: Tensor, noise: Tensor, clip: float
+) -> Tensor:
+    """Return the mean (B, H, A) of one denoising step.
+
+    Args:
+        steps: constants of the chain.
+        position: one position for the whole batch, or (B,) positions.
+        x: (B, H, A) input of the step.
+        noise: (B, H, A) predicted noise.
+        clip: the predicted clean chunk is clamped to plus/minus this.
+    """
+
+    def at(column: Tensor) -> Tensor:
+        return column[position].view(-1, 1, 1)
+
+    clean = at(steps.x0_from_x) * x - at(steps.x0_from_noise) * noise
+    clean = clean.clamp(-clip, clip)
+    return at(steps.mean_from_x0) * clean + at(steps.mean_from_x) * x
+
+
+def normal_log_prob(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Return the elementwise log-density of Normal(mean, std); std broadcasts."""
+    return -0.5 * ((x - mean) / std) ** 2 - std.log() - _HALF_LOG_TWO_PI
