@@ -19,7 +19,6 @@ The gate keeps the last command; call ``reset`` whenever the robot was moved by 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,10 +26,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from dppo_ros.core.diagnostics import EventCounts
 from dppo_ros.core.errors import SafetyError
-from dppo_ros.core.rotations import (
-    limit_rotation,
-    matrix_from_rotation_vector,
-    rotation_vector_from_matrix,
+from dppo_ros.core.rotations import limit_rotation
+from dppo_ros.core.safety_geometry import (
+    angle,
+    distance,
+    last_point_in_ball,
+    last_rotation_where,
+    nearest_rotation,
 )
 from dppo_ros.core.safety_limits import SafetyLimits
 
@@ -50,9 +52,7 @@ LIMITED_GRIPPER = "limited_gripper"
 REJECTIONS = (NOT_FINITE, NOT_A_ROTATION, STALE, CLOCK_BACKWARDS, JUMP, OUT_OF_REACH)
 LIMITATIONS = (LIMITED_WORKSPACE, LIMITED_TRANSLATION, LIMITED_ROTATION, LIMITED_GRIPPER)
 
-_ROTATION_TOLERANCE = 1e-3
 _SLACK = 1e-9  # rounding only: metres and radians
-_BISECTIONS = 30
 _NS_PER_S = 1e9
 
 
@@ -181,12 +181,12 @@ class SafetyGate:
             return self._reject(STALE)
         if self._last_ns is not None and now_ns < self._last_ns:
             return self._reject(CLOCK_BACKWARDS)
-        proper, proper_here = _nearest_rotation(rotation), _nearest_rotation(here_rotation)
+        proper, proper_here = nearest_rotation(rotation), nearest_rotation(here_rotation)
         if proper is None or proper_here is None:
             return self._reject(NOT_A_ROTATION)
         if (
-            _distance(goal, here) >= self.limits.reject_translation_m
-            or _angle(proper, proper_here) >= self.limits.reject_rotation_rad
+            distance(goal, here) >= self.limits.reject_translation_m
+            or angle(proper, proper_here) >= self.limits.reject_rotation_rad
         ):
             return self._reject(JUMP)
         bounds = self._bounds(here, proper_here, now_ns)
@@ -215,10 +215,10 @@ class SafetyGate:
         if not np.array_equal(inside, goal.position):
             interventions.append(LIMITED_WORKSPACE)
         position = self._limited_position(inside, bounds)
-        if _distance(position, inside) > _SLACK:
+        if distance(position, inside) > _SLACK:
             interventions.append(LIMITED_TRANSLATION)
         matrix = self._limited_rotation(goal.base_from_tool, bounds)
-        if _angle(matrix, goal.base_from_tool) > _SLACK:
+        if angle(matrix, goal.base_from_tool) > _SLACK:
             interventions.append(LIMITED_ROTATION)
         grip = float(
             np.clip(goal.gripper, self.limits.gripper_minimum, self.limits.gripper_maximum)
@@ -242,38 +242,28 @@ class SafetyGate:
         """
         radius, here = self.limits.max_step_translation_m, bounds.measured_position
         start = bounds.start_position
-        gap = _distance(start, here)
+        gap = distance(start, here)
         if gap > radius:
             start = start + (here - start) * ((gap - radius) / gap)
         reachable = goal
         for centre, limit in ((here, radius), (bounds.start_position, bounds.translation_m)):
-            reachable = _leave_ball(start, reachable, centre, limit)
+            reachable = last_point_in_ball(start, reachable, centre, limit)
         return reachable
 
     def _limited_rotation(self, goal: FloatArray, bounds: _Bounds) -> FloatArray:
         """Return the rotation nearest to the goal along the way that the limits leave open."""
         radius, here = self.limits.max_step_rotation_rad, bounds.measured_matrix
         start = bounds.start_matrix
-        if _angle(start, here) > radius:
+        if angle(start, here) > radius:
             start = limit_rotation(here, start, radius)
 
         def allowed(rotation: FloatArray) -> bool:
             return (
-                _angle(rotation, here) <= radius
-                and _angle(rotation, bounds.start_matrix) <= bounds.rotation_rad
+                angle(rotation, here) <= radius
+                and angle(rotation, bounds.start_matrix) <= bounds.rotation_rad
             )
 
-        if allowed(goal):
-            return goal
-        way = rotation_vector_from_matrix(goal @ start.T)
-        low, high = 0.0, 1.0
-        for _ in range(_BISECTIONS):
-            middle = 0.5 * (low + high)
-            if allowed(matrix_from_rotation_vector(way * middle) @ start):
-                low = middle
-            else:
-                high = middle
-        return matrix_from_rotation_vector(way * low) @ start
+        return last_rotation_where(allowed, start, goal)
 
     def _is_safe(self, command: ToolCommand, bounds: _Bounds) -> bool:
         """Return whether a command satisfies every limit, computed afresh."""
@@ -283,12 +273,12 @@ class SafetyGate:
             and np.isfinite(matrix).all()
             and (position >= self._low).all()
             and (position <= self._high).all()
-            and _distance(position, bounds.measured_position)
+            and distance(position, bounds.measured_position)
             <= self.limits.max_step_translation_m + _SLACK
-            and _distance(position, bounds.start_position) <= bounds.translation_m + _SLACK
-            and _angle(matrix, bounds.measured_matrix) <= self.limits.max_step_rotation_rad + _SLACK
-            and _angle(matrix, bounds.start_matrix) <= bounds.rotation_rad + _SLACK
-            and _nearest_rotation(matrix) is not None
+            and distance(position, bounds.start_position) <= bounds.translation_m + _SLACK
+            and angle(matrix, bounds.measured_matrix) <= self.limits.max_step_rotation_rad + _SLACK
+            and angle(matrix, bounds.start_matrix) <= bounds.rotation_rad + _SLACK
+            and nearest_rotation(matrix) is not None
         )
 
     def _reject(self, reason: str) -> Verdict:
@@ -302,38 +292,3 @@ def _shaped(values: ArrayLike, shape: tuple[int, ...], name: str) -> FloatArray:
     if array.shape != shape:
         raise SafetyError(f"{name} has shape {array.shape}; it must be {shape}")
     return array
-
-
-def _distance(first: FloatArray, second: FloatArray) -> float:
-    return math.dist(first, second)
-
-
-def _angle(first: FloatArray, second: FloatArray) -> float:
-    """Return the angle in radians between two rotation matrices."""
-    return float(np.linalg.norm(rotation_vector_from_matrix(first @ second.T)))
-
-
-def _nearest_rotation(matrix: FloatArray) -> FloatArray | None:
-    """Return the rotation nearest to an almost orthonormal matrix, None if it is not one."""
-    if np.abs(matrix).max() > 2.0:  # also keeps the products below from overflowing
-        return None
-    if np.abs(matrix @ matrix.T - np.eye(3)).max() > _ROTATION_TOLERANCE:
-        return None
-    left, _, right = np.linalg.svd(matrix)
-    nearest = left @ right
-    return nearest if np.linalg.det(nearest) > 0.0 else None
-
-
-def _leave_ball(
-    start: FloatArray, goal: FloatArray, centre: FloatArray, radius: float
-) -> FloatArray:
-    """Return the last point of the segment from start to goal before it leaves a ball."""
-    if _distance(goal, centre) <= radius:
-        return goal
-    way, offset = goal - start, start - centre
-    a, b = float(way @ way), float(way @ offset)
-    c = float(offset @ offset) - radius * radius
-    if a == 0.0:
-        return start
-    fraction = (-b + math.sqrt(max(b * b - a * c, 0.0))) / a
-    return start + way * min(max(fraction, 0.0), 1.0)
