@@ -1,0 +1,81 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+# Everything a fresh machine needs: `make demo` shows it working, `make test` checks it. See `make help`.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup system demo test test-fast lint format doctor clean distclean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.dppo_ros-installed
+REQUIREMENTS := requirements/base.txt requirements/robot.txt requirements/train.txt \
+	requirements/ros.txt requirements/dev.txt
+# Words after `make demo DEMO_ARGS=...` and `make test TEST_ARGS=...` go to the program.
+DEMO_ARGS ?=
+TEST_ARGS ?=
+TEST_WORKERS ?= 2
+
+# A sourced ROS 2 workspace would mix its packages into the environment built here.
+unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH RMW_IMPLEMENTATION
+export PYTHONUNBUFFERED := 1
+export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
+
+# The first Python from 3.10 to 3.12 on the path; name another one with `make setup PYTHON=...`.
+PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
+	"$$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
+	2>/dev/null && { echo "$$python"; break; }; done)
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Create .venv and install the pinned dependencies (done once)
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python from 3.10 to 3.12 found (tried python3, python3.12, python3.11, python3.10)." >&2; \
+		echo "Install one, for example: apt-get install python3 python3-venv; or: make setup PYTHON=/path/to/python3.12" >&2; \
+		exit 1; fi
+	@sh requirements/system.sh "$(PYTHON)"
+	@echo "== Creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMP): $(BIN)/python $(REQUIREMENTS) requirements/constraints.txt setup.py
+	@echo "== Installing the pinned dependencies into $(VENV) (about 2 GB on disk, a few minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-r requirements/base.txt -r requirements/dev.txt -c requirements/constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation --editable .
+	@touch $@
+	@echo "== Ready: source $(BIN)/activate, then dppo --help and dppo-ros --help"
+
+system: ## Install the system libraries for rendering (root), or say which
+	@sh requirements/system.sh "$(PYTHON)"
+
+demo: $(STAMP) ## Train a little, then assemble with the shipped policy over ROS 2 (15 minutes)
+	@$(BIN)/dppo demo $(DEMO_ARGS)
+
+test: $(STAMP) ## Run the whole test suite
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(TEST_ARGS)
+
+test-fast: $(STAMP) ## Run the tests that need neither ROS 2 nor much time
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "not slow and not ros" $(TEST_ARGS)
+
+lint: $(STAMP) ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP) ## Rewrite the sources in the house format
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+doctor: $(STAMP) ## Report what is installed, what is missing and how to get it
+	@$(BIN)/dppo doctor
+
+clean: ## Remove build products and caches (keeps .venv, runs and data)
+	@rm -rf build dist install log *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find dppo_ros sim_training test launch -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## Also remove .venv
+	@rm -rf $(VENV)
