@@ -20,7 +20,9 @@ Glossary (one word per thing, everywhere in this project; symbols of the DPPO pa
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from dppo_ros.core.errors import ConfigError
 from sim_training.envs.make import EnvConfig, ToyReachConfig
@@ -255,8 +257,8 @@ class EvalConfig:
 class RunConfig:
     """Where and how a training run executes."""
 
-    dir: Path = Path("runs/unnamed")
-    """Run directory; must be new, or used with --run.resume."""
+    run_dir: Path = Path("runs/unnamed")
+    """Run directory; must be new or empty, or used with --resume."""
     resume: bool = False
     """Continue from the newest checkpoint of the run directory."""
     seed: int = 42
@@ -282,7 +284,7 @@ class PretrainConfig:
 
     dataset: Path = Path("data/toy_reach")
     """Folder written by `dppo data generate`."""
-    run: RunConfig = field(default_factory=RunConfig)
+    run: Annotated[RunConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=RunConfig)
     env: EnvConfig = field(default_factory=ToyReachConfig)
     """Task the data comes from; used for evaluation and noted in the policy."""
     network: DiffusionMlpConfig = field(default_factory=DiffusionMlpConfig)
@@ -320,7 +322,7 @@ class FinetuneConfig:
 
     base_policy: Path = Path("runs/pretrain")
     """Run directory or checkpoint folder of the pre-trained policy."""
-    run: RunConfig = field(default_factory=RunConfig)
+    run: Annotated[RunConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=RunConfig)
     env: EnvConfig = field(default_factory=ToyReachConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     """denoising_steps must equal the pre-trained policy's; the rest may differ."""

@@ -1,0 +1,242 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The `dppo` command: data, training, evaluation, export.
+
+Exit codes: 0 done, 1 a check found errors, 2 the input cannot be used (one line on stderr says
+why), 130 interrupted (training has saved a checkpoint).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import tyro
+
+from dppo_ros.core.errors import ConfigError, DppoError, unknown_name_message
+from sim_training import config as settings
+from sim_training.config_file import choose_member, load_config
+
+T = TypeVar("T")
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: what it does in one line, and the function that runs its arguments."""
+
+    summary: str
+    run: Callable[[list[str]], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("sim_training").setLevel(logging.INFO)
+    from sim_training.train import TrainingInterrupted
+
+    try:
+        return _dispatch(words)
+    except DppoError as error:
+        print(f"dppo: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except (KeyboardInterrupt, TrainingInterrupted) as stop:
+        print(f"dppo: {stop or 'interrupted'}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _dispatch(words: list[str]) -> int:
+    commands = _commands()
+    if not words or words[0] in ("-h", "--help", "help"):
+        _print_overview(commands)
+        return 0
+    name = words.pop(0)
+    if name in ("data", "bench"):
+        if not words or words[0].startswith("-"):
+            options = sorted(n for n in commands if n.startswith(name + " "))
+            print("\n".join(f"dppo {n:16}{commands[n].summary}" for n in options))
+            return 0 if words else EXIT_BAD_INPUT
+        name = f"{name} {words.pop(0)}"
+    if name not in commands:
+        raise ConfigError(unknown_name_message("command", name, commands))
+    return commands[name].run(words)
+
+
+def _print_overview(commands: dict[str, Command]) -> None:
+    print("usage: dppo COMMAND [--config FILE] [OPTIONS]      (dppo COMMAND --help explains)\n")
+    print("From demonstrations to a policy bundle for the robot:\n")
+    for name, command in commands.items():
+        print(f"  {name:16}{command.summary}")
+    print(
+        "\nExample:\n"
+        "  dppo data generate one_leg --episodes 50 --out data/one_leg_low\n"
+        "  dppo pretrain --config config/train/furniture/one_leg_low_pretrain.yaml\n"
+        "  dppo finetune --config config/train/furniture/one_leg_low_finetune.yaml\n"
+        "  dppo eval --policy runs/one_leg_low_finetune\n"
+        "  dppo export --policy runs/one_leg_low_finetune --out bundles/one_leg_low"
+    )
+
+
+def _commands() -> dict[str, Command]:
+    return {
+        "pretrain": Command("clone demonstrations with a diffusion policy", _pretrain),
+        "finetune": Command("improve a pre-trained policy with DPPO", _finetune),
+        "eval": Command("measure success with fixed seeds and an interval", _evaluate),
+        "export": Command("write the policy bundle the robot loads", _export),
+        "data generate": Command("record demonstrations of a scripted expert", _data_generate),
+        "data check": Command("look for defects in demonstrations", _data_check),
+        "demo": Command("the whole job in a few minutes", _demo),
+        "doctor": Command("what this machine can run and what is missing", _doctor),
+        "report": Command("HTML report of training runs", _report),
+        "bench sim": Command("simulator steps per second", _bench_sim),
+        "bench policy": Command("latency of an exported policy", _bench_policy),
+    }
+
+
+def parse(default: T, words: Sequence[str], prog: str) -> T:
+    """Return a configuration from `--config FILE`, then command-line overrides.
+
+    Args:
+        default: the command's configuration with its defaults.
+        words: command-line words after the command name.
+        prog: shown in the help text.
+
+    Raises:
+        ConfigError: the file or a value cannot be used.
+    """
+    rest, file = _take_option(list(words), "--config")
+    instance = default if file is None else load_config(Path(file), default)
+    if any(f.name == "env" for f in fields(instance)):  # type: ignore[arg-type]
+        name = _peek_option(rest, "--env.name")
+        hint = get_type_hints(type(instance))["env"]
+        chosen = choose_member(hint, name, instance.env, "env") if name else instance.env  # type: ignore[attr-defined]
+        instance = replace(instance, env=chosen)  # type: ignore[type-var]
+    note = "Settings come from the defaults, then --config FILE (YAML), then these options."
+    return tyro.cli(
+        type(instance),
+        default=instance,
+        args=rest,
+        prog=prog,
+        description=f"{(type(instance).__doc__ or '').strip()}\n\n{note}",
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+
+
+def _peek_option(words: Sequence[str], name: str) -> str | None:
+    for index, word in enumerate(words):
+        if word == name and index + 1 < len(words):
+            return words[index + 1]
+        if word.startswith(name + "="):
+            return word[len(name) + 1 :]
+    return None
+
+
+def _take_option(words: list[str], name: str) -> tuple[list[str], str | None]:
+    value = _peek_option(words, name)
+    if value is None:
+        if name in words:
+            raise ConfigError(f"{name} needs a file name after it")
+        return words, None
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if skip:
+            skip = False
+        elif word == name:
+            skip = True
+        elif not word.startswith(name + "="):
+            kept.append(word)
+    return kept, value
+
+
+def _pretrain(words: list[str]) -> int:
+    parsed = parse(settings.PretrainConfig(), words, "dppo pretrain")
+    from sim_training.pretrain import run_pretrain
+
+    print(run_pretrain(parsed))
+    return 0
+
+
+def _finetune(words: list[str]) -> int:
+    parsed = parse(settings.FinetuneConfig(), words, "dppo finetune")
+    from sim_training.finetune import run_finetune
+
+    print(run_finetune(parsed))
+    return 0
+
+
+def _evaluate(words: list[str]) -> int:
+    parsed = parse(settings.EvaluateConfig(), words, "dppo eval")
+    from sim_training.evaluate import run_evaluate
+
+    return run_evaluate(parsed)
+
+
+def _export(words: list[str]) -> int:
+    parsed = parse(settings.ExportConfig(), words, "dppo export")
+    from sim_training.export import run_export
+
+    print(run_export(parsed))
+    return 0
+
+
+def _data_generate(words: list[str]) -> int:
+    from sim_training.data.generate import GenerateConfig, generate
+
+    print(generate(_parse_task(GenerateConfig(), words, "dppo data generate")))
+    return 0
+
+
+def _parse_task(default: Any, words: list[str], prog: str) -> Any:  # noqa: ANN401
+    if words and not words[0].startswith("-") and any(f.name == "task" for f in fields(default)):
+        words = ["--task", *words]
+    return parse(default, words, prog)
+
+
+def _data_check(words: list[str]) -> int:
+    from sim_training.data.check import CheckConfig, run_check
+
+    if words and not words[0].startswith("-"):
+        words = ["--dataset", *words]
+    return run_check(parse(CheckConfig(), words, "dppo data check"))
+
+
+def _demo(words: list[str]) -> int:
+    from sim_training.demo import DemoConfig, run_demo
+
+    return int(run_demo(parse(DemoConfig(), words, "dppo demo")))
+
+
+def _doctor(words: list[str]) -> int:
+    from sim_training.doctor import run_doctor
+
+    return int(run_doctor(json="--json" in words))
+
+
+def _report(words: list[str]) -> int:
+    from sim_training.report import ReportConfig, write_report
+
+    print(write_report(parse(ReportConfig(), words, "dppo report")))
+    return 0
+
+
+def _bench_sim(words: list[str]) -> int:
+    from sim_training.bench import BenchSimConfig, bench_sim
+
+    return bench_sim(parse(BenchSimConfig(), words, "dppo bench sim"))
+
+
+def _bench_policy(words: list[str]) -> int:
+    from sim_training.bench import BenchPolicyConfig, bench_policy
+
+    return bench_policy(parse(BenchPolicyConfig(), words, "dppo bench policy"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

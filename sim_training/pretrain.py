@@ -1,0 +1,117 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`dppo pretrain`: from demonstrations to a diffusion policy."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dppo_ros.core.errors import ConfigError, DataError
+from sim_training.algorithms.diffusion_bc import DiffusionBc
+from sim_training.config import PretrainConfig, RunConfig
+from sim_training.config_file import to_plain
+from sim_training.data.formats import EpisodeDataset, read_dataset
+from sim_training.data.sequence import WindowDataset, make_windows
+from sim_training.diffusion.header import PolicyHeader
+from sim_training.diffusion.policy import PolicyShape
+from sim_training.train import Evaluator, TrainingLoop
+
+
+def run_pretrain(config: PretrainConfig) -> Path:
+    """Pre-train a policy and return its newest checkpoint folder."""
+    seed_everything(config.run)
+    dataset = read_dataset(config.dataset)
+    task = dataset.metadata.get("task")
+    if task is not None and task != config.env.name:
+        raise ConfigError(
+            f"env.name is {config.env.name!r} but {config.dataset} holds demonstrations of "
+            f"{task!r}; set env.name to the dataset's task"
+        )
+    header = make_header(config, dataset)
+    windows, validation = split_windows(config, dataset)
+    policy = header.build_policy().to(config.run.device)
+    algorithm = DiffusionBc(
+        config.train, policy, windows, validation, config.n_train_steps, config.run.seed
+    )
+    loop = TrainingLoop(config.run, algorithm, header, config, _make_evaluator(config, header))
+    return loop.run()
+
+
+def seed_everything(run: RunConfig) -> None:
+    """Seed the global generators and set the number of threads."""
+    random.seed(run.seed)
+    np.random.seed(run.seed % 2**32)
+    torch.manual_seed(run.seed)
+    if run.torch_threads > 0:
+        torch.set_num_threads(run.torch_threads)
+
+
+def make_header(config: PretrainConfig, dataset: EpisodeDataset) -> PolicyHeader:
+    """Return the description of the policy that a configuration and a dataset lead to."""
+    observation, action = dataset.normalizers()
+    shape = PolicyShape(
+        obs_dim=dataset.observation_spec.dim,
+        action_dim=dataset.action_spec.dim,
+        cond_steps=config.cond_steps,
+        horizon_steps=config.horizon_steps,
+        act_steps=config.act_steps,
+    )
+    return PolicyHeader(
+        task=config.env.name,
+        env=to_plain(config.env),
+        network=config.network,
+        diffusion=config.diffusion,
+        shape=shape,
+        observation_spec=dataset.observation_spec,
+        action_spec=dataset.action_spec,
+        observation_normalizer=observation,
+        action_normalizer=action,
+        observation_clip=config.observation_clip,
+        control_rate_hz=float(dataset.metadata.get("fps", 10.0)),
+        envelope=dataset.envelope(),
+        data_hash=dataset.data_hash,
+    )
+
+
+def split_windows(
+    config: PretrainConfig, dataset: EpisodeDataset
+) -> tuple[WindowDataset, WindowDataset | None]:
+    """Return training windows and held-out windows (the last trajectories), if any."""
+    observation, action = dataset.normalizers()
+    states = observation.normalize(dataset.states, clip=config.observation_clip)
+    actions = action.normalize(dataset.actions)
+    lengths = dataset.traj_lengths[: config.max_n_episodes]
+    held_out = round(len(lengths) * config.validation_fraction)
+    if held_out >= len(lengths):
+        raise DataError(
+            f"validation_fraction {config.validation_fraction} leaves none of the {len(lengths)} "
+            "trajectories for training; lower it"
+        )
+    n_train = len(lengths) - held_out
+    cut = int(lengths[:n_train].sum())
+    end = int(lengths.sum())
+
+    def windows(start: int, stop: int, some: np.ndarray) -> WindowDataset:
+        return make_windows(
+            np.asarray(states[start:stop], np.float32),
+            np.asarray(actions[start:stop], np.float32),
+            some,
+            config.cond_steps,
+            config.horizon_steps,
+            config.run.device,
+        )
+
+    train = windows(0, cut, lengths[:n_train])
+    return train, windows(cut, end, lengths[n_train:]) if held_out else None
+
+
+def _make_evaluator(config: PretrainConfig, header: PolicyHeader) -> Evaluator | None:
+    if config.run.val_freq == 0:
+        return None
+    from sim_training.evaluate import make_evaluator
+
+    return make_evaluator(header, config.env, config.eval, config.run.env_threads)

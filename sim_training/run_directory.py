@@ -1,0 +1,103 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Run directories: refuse busy ones, note configuration, versions and source state, open the logs.
+
+Layout: config.yaml, git.json, metrics.jsonl, console.log, tensorboard/, checkpoints/.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from dppo_ros.core.errors import RunDirectoryError
+from sim_training.config import RunConfig
+from sim_training.config_file import save_config, to_plain
+from sim_training.metrics import (
+    JsonlWriter,
+    MetricLog,
+    MetricWriter,
+    TensorBoardWriter,
+    WandbWriter,
+)
+from sim_training.run_progress import progress_logger
+
+_PACKAGES = ("torch", "numpy", "mujoco", "onnx", "onnxruntime")
+_MAX_DIFF_CHARACTERS = 200_000
+
+
+def open_run_directory(run: RunConfig, config: object) -> None:
+    """Create the run directory and write what describes the run.
+
+    Raises:
+        RunDirectoryError: it holds something and `resume` is off, or is not a directory.
+    """
+    folder = run.run_dir
+    if folder.exists() and not folder.is_dir():
+        raise RunDirectoryError(f"{folder} is a file; choose another --run-dir")
+    if folder.exists() and any(folder.iterdir()) and not run.resume:
+        raise RunDirectoryError(
+            f"{folder} is not empty; continue it with --resume or choose another --run-dir"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    save_config(folder / "config.yaml", config)
+    (folder / "git.json").write_text(json.dumps(source_state(), indent=1) + "\n", encoding="utf-8")
+    _open_console_log(folder / "console.log")
+
+
+def open_metric_log(run: RunConfig, resumed: int | None, config: object) -> MetricLog:
+    """Return the writers of a run; `resumed` is the iteration continued from, if any."""
+    writers: list[MetricWriter] = [JsonlWriter(run.run_dir / "metrics.jsonl", resumed)]
+    if run.tensorboard:
+        writers.append(TensorBoardWriter(run.run_dir / "tensorboard", resumed))
+    if run.wandb_project:
+        name = run.run_dir.name
+        writers.append(WandbWriter(run.wandb_project, name, to_plain(config), run.run_dir))
+    return MetricLog(writers)
+
+
+def source_state() -> dict[str, Any]:
+    """Return commit, uncommitted changes and package versions."""
+    folder = Path(__file__).resolve().parent
+    packages = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = None
+    return {
+        "commit": git_output(folder, "rev-parse", "HEAD"),
+        "status": git_output(folder, "status", "--porcelain", "--untracked-files=no"),
+        "diff": (git_output(folder, "diff", "HEAD") or "")[:_MAX_DIFF_CHARACTERS],
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "packages": packages,
+    }
+
+
+def git_output(folder: Path, *arguments: str) -> str | None:
+    """Return what git prints, or None where there is no git or no repository."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _open_console_log(path: Path) -> None:
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    progress_logger.propagate = False
+    for logger in (logging.getLogger("sim_training"), progress_logger):
+        for old in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
+            logger.removeHandler(old)
+            old.close()
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)

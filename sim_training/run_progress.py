@@ -1,0 +1,96 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Console progress of a training run: one live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+progress_logger = logging.getLogger("dppo_run_progress")
+"""Goes to console.log only; the console itself is served by this module."""
+
+_SHOWN = {
+    "losses/diffusion": "loss",
+    "losses/validation": "val",
+    "charts/success_rate": "success",
+    "charts/episodic_return": "return",
+    "losses/approx_kl": "kl",
+    "losses/explained_variance": "ev",
+    "eval/success_rate": "eval",
+    "charts/steps_per_second": "steps/s",
+    "charts/SPS": "env steps/s",
+}
+_PLAIN_INTERVAL_S = 10.0
+
+
+class RunProgress:
+    """Context manager that shows how far a run is and its latest key metrics."""
+
+    def __init__(self, name: str, total: int, done: int) -> None:
+        """Prepare the display.
+
+        Args:
+            name: shown before the bar.
+            total: iterations of the run.
+            done: iterations finished before (when resuming).
+        """
+        self._name = name
+        self._total = total
+        self._latest: dict[str, float] = {}
+        self._last_line = -_PLAIN_INTERVAL_S
+        self._live: Progress | None = None
+        if sys.stderr.isatty():
+            self._live = Progress(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[summary]}"),
+                console=Console(stderr=True),
+            )
+            self._task = self._live.add_task(name, total=total, completed=done, summary="")
+
+    def __enter__(self) -> RunProgress:
+        """Start the live display."""
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the live display."""
+        if self._live is not None:
+            self._live.stop()
+
+    def advance(self, iteration: int, metrics: Mapping[str, float]) -> None:
+        """Show one more finished iteration."""
+        self._latest |= {key: metrics[key] for key in _SHOWN if key in metrics}
+        summary = "  ".join(f"{_SHOWN[key]} {value:.4g}" for key, value in self._latest.items())
+        line = f"{self._name} {iteration}/{self._total}  {summary}"
+        if self._live is not None:
+            self._live.update(self._task, completed=iteration, summary=summary)
+        now = time.monotonic()
+        if now - self._last_line >= _PLAIN_INTERVAL_S or iteration == self._total:
+            self._last_line = now
+            progress_logger.info(line)
+            if self._live is None:
+                print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,261 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one training loop: collect, update, evaluate, log, checkpoint, resume, for every algorithm.
+
+The loop does not know what it trains; an algorithm is anything with the verbs of `Algorithm`.
+Commands that assemble an algorithm and run the loop are in `pretrain` and `finetune`.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from dppo_ros.core.errors import CheckpointError
+from sim_training.checkpoint import (
+    Checkpoint,
+    checkpoint_name,
+    load_checkpoint,
+    numbered_checkpoints,
+    prune_checkpoints,
+    save_checkpoint,
+)
+from sim_training.config import RunConfig
+from sim_training.diffusion.header import PolicyHeader
+from sim_training.diffusion.policy import DiffusionPolicy
+from sim_training.metrics import MetricLog, Metrics
+from sim_training.run_directory import open_metric_log, open_run_directory
+from sim_training.run_progress import RunProgress
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingInterrupted(Exception):  # noqa: N818  (not an error: the user asked for it)
+    """SIGINT arrived; a checkpoint has been written."""
+
+
+class CollectionInterrupted(Exception):  # noqa: N818
+    """Raised by `Algorithm.collect` after undoing a half-finished collection."""
+
+
+class Algorithm(Protocol):
+    """What the loop needs from an algorithm."""
+
+    name: str
+
+    @property
+    def total_iterations(self) -> int:
+        """Iterations of the whole run."""
+        ...
+
+    def collect(self, stop: Callable[[], bool]) -> Metrics:
+        """Gather data; give up with CollectionInterrupted when `stop` returns True."""
+        ...
+
+    def update(self) -> Metrics:
+        """Learn from the data and return metrics."""
+        ...
+
+    def evaluation_policy(self) -> DiffusionPolicy:
+        """Return the policy to evaluate."""
+        ...
+
+    def model_tensors(self) -> dict[str, Tensor]:
+        """Return all weights by dotted name."""
+        ...
+
+    def load_model_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore all weights, strictly."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything else that the next iteration depends on."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        ...
+
+
+@dataclass(frozen=True)
+class EvaluationScore:
+    """Result of one evaluation during training: metrics, and the order of candidates for best."""
+
+    metrics: Metrics
+    rank: tuple[float, ...]
+
+
+Evaluator = Callable[[DiffusionPolicy], EvaluationScore]
+
+
+class TrainingLoop:
+    """Runs an algorithm to its last iteration, resumably."""
+
+    def __init__(
+        self,
+        run: RunConfig,
+        algorithm: Algorithm,
+        header: PolicyHeader,
+        config: object,
+        evaluator: Evaluator | None = None,
+    ) -> None:
+        """Open the run directory and, when resuming, load the newest checkpoint.
+
+        Args:
+            run: where and how.
+            algorithm: what to run.
+            header: description stored with the weights.
+            config: the command's whole configuration, written to config.yaml.
+            evaluator: scores a policy; None trains without evaluation.
+        """
+        self.run_config = run
+        self.algorithm = algorithm
+        self.header = header
+        self.evaluator = evaluator
+        self.iteration = 0
+        self._best: tuple[float, ...] | None = None
+        self._stop = False
+        self._elapsed_s = 0.0
+        self._saved_at: int | None = None
+        open_run_directory(run, config)
+        resumed = self._resume() if run.resume else None
+        self._log: MetricLog = open_metric_log(run, resumed, config)
+
+    def run(self) -> Path:
+        """Train to the end and return the newest checkpoint.
+
+        Raises:
+            TrainingInterrupted: SIGINT arrived; state is saved.
+        """
+        previous = self._install_handler()
+        total = self.algorithm.total_iterations
+        progress = RunProgress(self.run_config.run_dir.name, total, self.iteration)
+        self._started = time.perf_counter() - self._elapsed_s
+        try:
+            with progress:
+                while self.iteration < total:
+                    metrics = self._iterate(total)
+                    self._log.write(self.iteration, metrics)
+                    progress.advance(self.iteration, metrics)
+            return self._save()
+        finally:
+            self._log.close()
+            if previous is not None:
+                signal.signal(signal.SIGINT, previous)
+
+    def _iterate(self, total: int) -> Metrics:
+        started = time.perf_counter()
+        metrics: Metrics = {}
+        if self.iteration == 0 and self.evaluator is not None and self.run_config.val_freq:
+            metrics |= self._evaluate()
+        self._stop_if_asked()
+        collecting = time.perf_counter()
+        try:
+            metrics |= self.algorithm.collect(lambda: self._stop)
+        except CollectionInterrupted:
+            self._stop_if_asked()
+        updating = time.perf_counter()
+        metrics |= self.algorithm.update()
+        finished = time.perf_counter()
+        self.iteration += 1
+        metrics["time/collect_s"] = updating - collecting
+        metrics["time/update_s"] = finished - updating
+        freq = self.run_config.val_freq
+        last = self.iteration == total
+        if self.evaluator is not None and freq and (self.iteration % freq == 0 or last):
+            metrics |= self._evaluate()
+        metrics["time/iteration_s"] = time.perf_counter() - started
+        metrics["time/elapsed_s"] = time.perf_counter() - self._started
+        if self.iteration % self.run_config.save_freq == 0:
+            self._save()
+        self._stop_if_asked()
+        return metrics
+
+    def _evaluate(self) -> Metrics:
+        assert self.evaluator is not None
+        started = time.perf_counter()
+        score = self.evaluator(self.algorithm.evaluation_policy())
+        if self._best is None or score.rank > self._best:
+            self._best = score.rank
+            self._write("best")
+        return {**score.metrics, "time/evaluate_s": time.perf_counter() - started}
+
+    def _stop_if_asked(self) -> None:
+        if self._stop:
+            folder = self._save()
+            raise TrainingInterrupted(
+                f"interrupted after iteration {self.iteration}; {folder} is saved, continue with "
+                "--resume"
+            )
+
+    def _save(self) -> Path:
+        name = checkpoint_name(self.iteration)
+        if self._saved_at != self.iteration:
+            self._write(name)
+            self._saved_at = self.iteration
+            prune_checkpoints(self.run_config.run_dir, self.run_config.keep_checkpoints)
+        return self.run_config.run_dir / "checkpoints" / name
+
+    def _write(self, name: str) -> None:
+        folder = self.run_config.run_dir / "checkpoints" / name
+        loop = {
+            "algorithm": self.algorithm.name,
+            "best": self._best,
+            "elapsed_s": time.perf_counter() - self._started,
+        }
+        checkpoint = Checkpoint(
+            path=folder,
+            iteration=self.iteration,
+            header=self.header.to_json(),
+            model=self.algorithm.model_tensors(),
+            training={
+                "algorithm": self.algorithm.state_dict(),
+                "torch_rng": torch.get_rng_state(),
+            },
+            loop=loop,
+        )
+        save_checkpoint(folder, checkpoint)
+
+    def _resume(self) -> int | None:
+        found = numbered_checkpoints(self.run_config.run_dir)
+        if not found:
+            logger.info("nothing to resume in %s: starting anew", self.run_config.run_dir)
+            return None
+        checkpoint = load_checkpoint(found[-1])
+        if checkpoint.loop["algorithm"] != self.algorithm.name:
+            raise CheckpointError(
+                f"{found[-1]} was written by {checkpoint.loop['algorithm']!r}, not "
+                f"{self.algorithm.name!r}; resume with the command that started the run"
+            )
+        self.algorithm.load_model_tensors(checkpoint.model)
+        self.algorithm.load_state_dict(checkpoint.training["algorithm"])
+        torch.set_rng_state(checkpoint.training["torch_rng"])
+        self.iteration = checkpoint.iteration
+        best = checkpoint.loop["best"]
+        self._best = tuple(best) if best is not None else None
+        self._elapsed_s = float(checkpoint.loop["elapsed_s"])
+        self._saved_at = self.iteration
+        logger.info("resumed %s after iteration %d", found[-1], self.iteration)
+        return self.iteration
+
+    def _install_handler(self) -> Any:  # noqa: ANN401  (what signal.signal returns)
+        if threading.current_thread() is not threading.main_thread():
+            return None
+
+        def ask_to_stop(signum: int, frame: FrameType | None) -> None:
+            if self._stop:
+                raise KeyboardInterrupt
+            self._stop = True
+            logger.warning("stopping after this step (Ctrl-C again: at once, without saving)")
+
+        return signal.signal(signal.SIGINT, ask_to_stop)
