@@ -16,7 +16,7 @@ from dppo_ros.graph import NODES
 
 
 def main() -> int:
-    """Runs the node named by the first argument, with the other arguments; returns its exit code."""
+    """Runs the node the first argument names, with the other arguments; returns its exit code."""
     modules = {node.executable: node.module for node in NODES}
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in modules:
