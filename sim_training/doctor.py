@@ -29,7 +29,12 @@ from rich.table import Table
 
 from dppo_ros.core.errors import DppoError
 from dppo_ros.paths import shipped_bundle
-from sim_training.requirement_files import installed_version, read_pins, read_requirements
+from sim_training.requirement_files import (
+    install_command,
+    installed_version,
+    read_pins,
+    read_requirements,
+)
 
 Status = Literal["ok", "note", "missing"]
 _STYLE = {"ok": "green", "note": "yellow", "missing": "bold red"}
@@ -130,13 +135,8 @@ def _system_checks() -> Iterator[Check]:
     yield Check("system", "machine", "ok", machine)
     free_gib = shutil.disk_usage(Path.cwd()).free / 2**30
     enough = free_gib >= _FREE_DISK_GIB
-    yield Check(
-        "system",
-        "free disk",
-        "ok" if enough else "note",
-        f"{free_gib:.0f} GiB",
-        "" if enough else f"runs and recordings need about {_FREE_DISK_GIB:.0f} GiB",
-    )
+    advice = "" if enough else f"runs and recordings need about {_FREE_DISK_GIB:.0f} GiB"
+    yield Check("system", "free disk", "ok" if enough else "note", f"{free_gib:.0f} GiB", advice)
 
 
 def _distribution() -> str:
@@ -157,7 +157,7 @@ def _package_checks() -> Iterator[Check]:
         foreign_ros = group == "ros" and _ros_origin() not in ("wheels", "")
         for requirement in read_requirements(group):
             if not foreign_ros:
-                yield _package_check(requirement, pins, f"pip install 'dppo_ros[{group}]'")
+                yield _package_check(requirement, pins, install_command(group))
     for group, purpose in _OPTIONAL_GROUPS.items():
         names = [requirement.name for requirement in read_requirements(group)]
         absent = [name for name in names if installed_version(name) is None]
@@ -166,7 +166,7 @@ def _package_checks() -> Iterator[Check]:
             f"{group} ({purpose})",
             "note" if absent else "ok",
             f"not installed: {', '.join(absent)}" if absent else ", ".join(names),
-            f"pip install 'dppo_ros[{group}]' -c requirements/constraints.txt" if absent else "",
+            install_command(group) if absent else "",
         )
 
 
@@ -197,31 +197,20 @@ def _rendering_checks() -> Iterator[Check]:
 def _ros_checks() -> Iterator[Check]:
     origin = _ros_origin()
     if not origin:
-        advice = "pip install 'dppo_ros[ros]' (x86-64), or source an apt ROS 2 installation"
+        advice = f"{install_command('ros')} (x86-64), or source an apt ROS 2 installation"
         yield Check("ROS 2", "rclpy", "missing", "not found", advice, required=True)
         return
     works, said = _probe(_ROS_PROBE, {})
     advice = "" if works else "start a shell that has only one ROS 2 on its paths; HOME must be set"
-    yield Check(
-        "ROS 2",
-        f"rclpy from {origin}",
-        "ok" if works else "missing",
-        said,
-        advice,
-        required=True,
-    )
+    state: Status = "ok" if works else "missing"
+    yield Check("ROS 2", f"rclpy from {origin}", state, said, advice, required=True)
     domain = os.environ.get("ROS_DOMAIN_ID", "0 (default)")
     scope = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
     local = scope == "LOCALHOST" or os.environ.get("ROS_LOCALHOST_ONLY") == "1"
     seen = "this machine only" if local else scope or "SUBNET (default)"
     yield Check("ROS 2", "domain", "ok", domain)
-    yield Check(
-        "ROS 2",
-        "discovery",
-        "ok" if local else "note",
-        seen,
-        "" if local else "dppo-ros up and the launch file use this machine only",
-    )
+    advice = "" if local else "dppo-ros up and the launch file use this machine only"
+    yield Check("ROS 2", "discovery", "ok" if local else "note", seen, advice)
 
 
 def _ros_origin() -> str:
@@ -245,7 +234,7 @@ def _gpu_checks() -> Iterator[Check]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
         yield Check("GPU", "NVIDIA", "ok", done.stdout.strip() or "none")
     except (OSError, subprocess.SubprocessError):
-        yield Check("GPU", "NVIDIA", "ok", "none found; nothing needs one")
+        yield Check("GPU", "NVIDIA", "ok", "none; nothing needs one")
 
 
 def _bundle_checks() -> Iterator[Check]:
@@ -282,23 +271,27 @@ def _probe(program: str, variables: dict[str, str]) -> tuple[bool, str]:
 def _folded(checks: list[Check]) -> Iterator[Check]:
     """Yields the checks with all packages that are as pinned folded into one line."""
     fine = [check for check in checks if check.section == "packages" and check.status == "ok"]
-    if fine:
-        yield Check("packages", "required packages", "ok", f"{len(fine)} as tested")
-    yield from (check for check in checks if check not in fine)
+    for check in checks:
+        if check not in fine:
+            yield check
+        elif check is fine[0]:
+            yield Check("packages", "required", "ok", f"{len(fine)} installed as tested")
 
 
 def _print_table(checks: list[Check], works: bool) -> None:
     console = Console()
     table = Table(title="dppo doctor", title_justify="left")
-    for heading in ("", "what", "seen", "what to do"):
+    for heading in ("", "part", "what", "seen", "what to do"):
         table.add_column(heading, overflow="fold")
     section = ""
     for check in _folded(checks):
-        if check.section != section:
+        new = check.section != section
+        if new:
             section = check.section
             table.add_section()
         mark = f"[{_STYLE[check.status]}]{check.status}[/]"
-        table.add_row(mark, escape(check.name), escape(check.value), escape(check.advice))
+        texts = (section if new else "", check.name, check.value, check.advice)
+        table.add_row(mark, *map(escape, texts))
     console.print(table)
     if works:
         console.print("[green]Everything the base needs is there.[/]")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from importlib import metadata
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -23,6 +24,13 @@ def read_requirements(name: str) -> list[Requirement]:
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     parsed = [Requirement(line) for line in lines if line and line[0] not in "#-"]
     return [entry for entry in parsed if entry.marker is None or entry.marker.evaluate()]
+
+
+def install_command(name: str) -> str:
+    """Returns the pip command that installs the packages of `requirements/<name>.txt`."""
+    folder = share_directory() / "requirements"
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return f"pip install -r {shown}/{name}.txt -c {shown}/constraints.txt"
 
 
 def read_pins() -> dict[str, Version]:
