@@ -7,7 +7,7 @@ Simulators are imported only when their task is chosen, so that missing packages
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from dppo_ros.core.errors import EnvironmentUnavailableError
 from sim_training.envs.furniture.task import OneLegConfig
@@ -41,3 +41,15 @@ def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:
             "run `dppo doctor` to see how to get it, or choose toy_reach"
         ) from error
     return OneLegEnv(config, n_envs, threads)
+
+
+def make_env_config(values: dict[str, Any]) -> EnvConfig:
+    """Return the configuration of a task from the plain values a checkpoint holds.
+
+    Raises:
+        ConfigError: unknown task or setting.
+    """
+    from sim_training.config_file import choose_member, merge
+
+    default = choose_member(EnvConfig, str(values.get("name")), None, "env")
+    return merge(default, values, "env")

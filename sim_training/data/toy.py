@@ -1,0 +1,55 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Demonstrations of the toy task, good or deliberately weak."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sim_training.data.formats import EpisodeDataset
+from sim_training.envs.toy import ToyReachConfig, ToyReachEnv, scripted_action
+
+
+def toy_demonstrations(
+    config: ToyReachConfig, episodes: int, seed: int, noise_m: float = 0.005
+) -> EpisodeDataset:
+    """Return demonstrations of the scripted reacher.
+
+    Args:
+        config: the task.
+        episodes: how many.
+        seed: of starts and noise; episode i starts from seed + i.
+        noise_m: standard deviation of the target noise; larger makes worse demonstrations.
+    """
+    env = ToyReachEnv(config, episodes)
+    rng = np.random.default_rng(seed)
+    observation = env.reset(np.arange(episodes), seed + np.arange(episodes))
+    active = np.ones(episodes, dtype=bool)
+    states, actions, alive = [], [], []
+    success = np.zeros(episodes, dtype=bool)
+    while active.any():
+        action = scripted_action(observation, config.max_step_m, rng, noise_m)
+        states.append(observation.copy())
+        actions.append(action)
+        alive.append(active.copy())
+        outcome = env.step(action, active)
+        observation = outcome.observation
+        success |= outcome.info["success"]
+        active = active & ~outcome.terminated & ~outcome.truncated
+    mask = np.stack(alive, axis=1)
+    metadata = {
+        "name": "toy_reach",
+        "task": "toy_reach",
+        "fps": env.control_rate_hz,
+        "seeds": [seed + i for i in range(episodes)],
+        "success": success.tolist(),
+        "generator": f"toy_demonstrations(episodes={episodes}, seed={seed}, noise_m={noise_m})",
+    }
+    return EpisodeDataset(
+        states=np.stack(states, axis=1)[mask],
+        actions=np.stack(actions, axis=1)[mask],
+        traj_lengths=mask.sum(axis=1).astype(np.int64),
+        observation_spec=env.observation_spec,
+        action_spec=env.action_spec,
+        metadata=metadata,
+    )

@@ -1,0 +1,238 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Chunk execution: normalised chunks in, summed rewards out, reset in the same step (NumPy only).
+
+A chunk stops early in the environments whose episode ends inside it; the others finish it. The
+environments that ended start their next episode before `step` returns. Episode seeds come from a
+`SeedSource`; an environment for which there is no further episode is parked: it repeats its last
+observation, earns nothing and ends nothing.
+
+Legend: n_envs environments, Do observation size, A action size, To stacked observations,
+h executed actions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dppo_ros.core.errors import ActionError, ConfigError
+from dppo_ros.core.normalizer import MinMaxNormalizer
+from sim_training.envs.protocol import (
+    BoolArray,
+    ChunkStep,
+    Float32Array,
+    IntArray,
+    Observation,
+    SavableEnv,
+    StepEnv,
+)
+from sim_training.envs.seeds import SeedSource
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ChunkSettings:
+    """How observations and actions cross the boundary.
+
+    Attributes:
+        observation_normalizer: raw observations to [-1, 1].
+        action_normalizer: raw actions to [-1, 1].
+        act_steps: executed actions per chunk.
+        cond_steps: stacked observations.
+        observation_clip: limit of normalised observations.
+        action_clip: limit of normalised actions; None passes them through.
+    """
+
+    observation_normalizer: MinMaxNormalizer
+    action_normalizer: MinMaxNormalizer
+    act_steps: int
+    cond_steps: int = 1
+    observation_clip: float = 5.0
+    action_clip: float | None = None
+
+
+class ChunkEnv:
+    """`VectorEnv` over any `StepEnv`."""
+
+    def __init__(self, step_env: StepEnv, settings: ChunkSettings, seeds: SeedSource) -> None:
+        """Wrap an environment; call `reset` before stepping.
+
+        Raises:
+            ConfigError: the normalisers do not fit the environment.
+        """
+        self.step_env = step_env
+        self.settings = settings
+        self.seeds = seeds
+        self.n_envs = step_env.n_envs
+        self.obs_dim = step_env.observation_spec.dim
+        self.action_dim = step_env.action_spec.dim
+        self.cond_steps = settings.cond_steps
+        self.act_steps = settings.act_steps
+        self.phase_names = step_env.phase_names
+        for name, normalizer, dim in (
+            ("observation", settings.observation_normalizer, self.obs_dim),
+            ("action", settings.action_normalizer, self.action_dim),
+        ):
+            if normalizer.dim != dim:
+                raise ConfigError(
+                    f"the policy's {name} has {normalizer.dim} numbers but task "
+                    f"{step_env.name!r} has {dim}; use the task the policy was trained on"
+                )
+        n = self.n_envs
+        self._history = np.zeros((n, self.cond_steps, self.obs_dim), dtype=np.float32)
+        self._seed = np.zeros(n, dtype=np.int64)
+        self._parked = np.ones(n, dtype=bool)
+        self._episode_reward = np.zeros(n, dtype=np.float64)
+        self._episode_steps = np.zeros(n, dtype=np.int64)
+        self._success = np.zeros(n, dtype=bool)
+        self._phase = np.zeros(n, dtype=np.int8)
+
+    @property
+    def seed_of(self) -> IntArray:
+        """(n_envs,) seed of the episode each environment is in."""
+        return self._seed
+
+    def reset(self) -> Observation:
+        """Start a new episode everywhere."""
+        self._start(np.arange(self.n_envs))
+        return self.observe()
+
+    def observe(self) -> Observation:
+        """Return the present observation."""
+        return {"state": self._history.copy()}
+
+    def step(self, chunk: Float32Array) -> ChunkStep:
+        """Execute a chunk (n_envs, h, A) of normalised actions.
+
+        Raises:
+            ActionError: wrong shape or a value that is not finite.
+        """
+        raw = self._raw_actions(chunk)
+        n = self.n_envs
+        running = ~self._parked
+        reward = np.zeros(n, dtype=np.float32)
+        terminated, truncated = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+        steps = np.zeros(n, dtype=np.int64)
+        for index in range(self.act_steps):
+            if not running.any():
+                break
+            outcome = self.step_env.step(raw[:, index], running)
+            reward[running] += outcome.reward[running]
+            steps += running
+            self._push(running, outcome.observation)
+            terminated |= running & outcome.terminated
+            truncated |= running & outcome.truncated & ~outcome.terminated
+            self._success[running] = outcome.info["success"][running]
+            self._phase[running] = outcome.info["phase"][running]
+            running = running & ~terminated & ~truncated
+        self._episode_reward += reward
+        self._episode_steps += steps
+        info = self._info(steps)
+        final = self.observe()
+        ended = terminated | truncated
+        if ended.any():
+            self._start(np.flatnonzero(ended))
+        return ChunkStep(self.observe(), reward, terminated, truncated, final, info)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return seeds, counters and, where the simulator can, the simulation state."""
+        simulator = self.step_env
+        return {
+            "seeds": self.seeds.state_dict(),
+            "history": self._history.copy(),
+            "seed": self._seed.copy(),
+            "parked": self._parked.copy(),
+            "episode_reward": self._episode_reward.copy(),
+            "episode_steps": self._episode_steps.copy(),
+            "success": self._success.copy(),
+            "phase": self._phase.copy(),
+            "simulator": simulator.state_dict() if isinstance(simulator, SavableEnv) else None,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned.
+
+        A simulator that cannot be restored starts new episodes with the next seeds.
+        """
+        self.seeds.load_state_dict(state["seeds"])
+        for name in (
+            "history",
+            "seed",
+            "parked",
+            "episode_reward",
+            "episode_steps",
+            "success",
+            "phase",
+        ):
+            getattr(self, f"_{name}")[:] = state[name]
+        if isinstance(self.step_env, SavableEnv) and state["simulator"] is not None:
+            self.step_env.load_state_dict(state["simulator"])
+        else:
+            logger.info("%s cannot be restored in mid-episode", self.step_env.name)
+            self._start(np.flatnonzero(~self._parked))
+
+    def close(self) -> None:
+        """Release the simulator."""
+        self.step_env.close()
+
+    def _raw_actions(self, chunk: Float32Array) -> Float32Array:
+        expected = (self.n_envs, self.act_steps, self.action_dim)
+        if chunk.shape != expected:
+            raise ActionError(f"a chunk must have shape {expected}, got {chunk.shape}")
+        if not np.isfinite(chunk).all():
+            bad = int(np.argwhere(~np.isfinite(chunk))[0][0])
+            raise ActionError(
+                f"the policy gave a non-finite action in environment {bad}; its weights have "
+                "diverged: lower the learning rate or go back to an older checkpoint"
+            )
+        limit = self.settings.action_clip
+        limited = chunk if limit is None else np.clip(chunk, -limit, limit)
+        raw = self.settings.action_normalizer.denormalize(limited.astype(np.float32, copy=False))
+        return np.asarray(raw, dtype=np.float32)
+
+    def _normalised(self, raw: Float32Array) -> Float32Array:
+        clip = self.settings.observation_clip
+        scaled = self.settings.observation_normalizer.normalize(raw, clip=clip)
+        return np.asarray(scaled, dtype=np.float32)
+
+    def _push(self, running: BoolArray, raw: Float32Array) -> None:
+        shifted = self._history[running]
+        shifted[:, :-1] = shifted[:, 1:]
+        shifted[:, -1] = self._normalised(raw[running])
+        self._history[running] = shifted
+
+    def _start(self, env_ids: IntArray) -> None:
+        ids, seeds = [], []
+        for env_id in env_ids:
+            seed = self.seeds.next_seed()
+            self._parked[env_id] = seed is None
+            if seed is not None:
+                ids.append(int(env_id))
+                seeds.append(seed)
+        if not ids:
+            return
+        chosen = np.array(ids, dtype=np.int64)
+        self._seed[chosen] = seeds
+        first = self._normalised(self.step_env.reset(chosen, self._seed[chosen]))
+        self._history[chosen] = first[:, None, :]
+        self._episode_reward[chosen] = 0.0
+        self._episode_steps[chosen] = 0
+        self._success[chosen] = False
+        self._phase[chosen] = 0
+
+    def _info(self, steps: IntArray) -> dict[str, np.ndarray]:
+        return {
+            "success": self._success.copy(),
+            "phase": self._phase.copy(),
+            "episode_reward": self._episode_reward.astype(np.float32),
+            "episode_steps": self._episode_steps.copy(),
+            "seed": self._seed.copy(),
+            "steps": steps,
+            "parked": self._parked.copy(),
+        }

@@ -1,0 +1,318 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluation with fixed seeds and a fixed number of episodes: success, interval, phases, lengths.
+
+Episode i starts from seed + i and draws its denoising noise from a generator of its own, so the
+result does not depend on how many environments run side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from sim_training.checkpoint import find_checkpoint
+from sim_training.config import EvalConfig, EvaluateConfig
+from sim_training.diffusion.header import PolicyHeader
+from sim_training.diffusion.policy import DiffusionPolicy
+from sim_training.envs.chunk import ChunkEnv, ChunkSettings
+from sim_training.envs.make import EnvConfig, make_env_config, make_step_env
+from sim_training.envs.protocol import ChunkStep, Float32Array
+from sim_training.envs.seeds import SeedList
+from sim_training.policy_loading import load_policy
+from sim_training.train import EvaluationScore, Evaluator
+
+_WILSON_Z95 = 1.959963984540054
+
+
+def wilson_interval(successes: int, trials: int, z: float = _WILSON_Z95) -> tuple[float, float]:
+    """Return the Wilson score interval of a proportion (95 % by default)."""
+    if trials == 0:
+        return 0.0, 1.0
+    share = successes / trials
+    scale = 1.0 + z * z / trials
+    centre = (share + z * z / (2 * trials)) / scale
+    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2)) / scale
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Outcome of one evaluation episode."""
+
+    seed: int
+    success: bool
+    phase: int
+    steps: int
+    reward: float
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Outcome of an evaluation.
+
+    Attributes:
+        task: task name.
+        phase_names: milestones of the task.
+        episodes: sorted by seed.
+        wall_s: seconds it took.
+        settings: how it was run.
+    """
+
+    task: str
+    phase_names: tuple[str, ...]
+    episodes: tuple[Episode, ...]
+    wall_s: float
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def successes(self) -> int:
+        """Number of successful episodes."""
+        return sum(episode.success for episode in self.episodes)
+
+    @property
+    def success_rate(self) -> float:
+        """Share of successful episodes."""
+        return self.successes / max(len(self.episodes), 1)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of the success rate."""
+        return wilson_interval(self.successes, len(self.episodes))
+
+    def phase_reached(self) -> dict[str, float]:
+        """Return the share of episodes that reached at least each phase."""
+        phases = np.array([episode.phase for episode in self.episodes])
+        return {
+            name: float(np.mean(phases >= index)) if len(phases) else 0.0
+            for index, name in enumerate(self.phase_names)
+        }
+
+    def mean(self, values: Callable[[Episode], float], only_success: bool = False) -> float:
+        """Return the mean of a quantity over (successful) episodes; 0 if there is none."""
+        chosen = [values(e) for e in self.episodes if e.success or not only_success]
+        return float(np.mean(chosen)) if chosen else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return summary and every episode as JSON values."""
+        low, high = self.interval
+        return {
+            "task": self.task,
+            "n_episodes": len(self.episodes),
+            "successes": self.successes,
+            "success_rate": self.success_rate,
+            "wilson_95": [low, high],
+            "mean_reward": self.mean(lambda e: e.reward),
+            "mean_steps": self.mean(lambda e: e.steps),
+            "mean_steps_success": self.mean(lambda e: e.steps, only_success=True),
+            "phase_reached": self.phase_reached(),
+            "wall_s": self.wall_s,
+            "settings": self.settings,
+            "episodes": [vars(episode) for episode in self.episodes],
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """Return the summary under metric names."""
+        low, high = self.interval
+        phases = {f"eval/phase_{name}": share for name, share in self.phase_reached().items()}
+        return {
+            "eval/success_rate": self.success_rate,
+            "eval/success_low": low,
+            "eval/success_high": high,
+            "eval/episodic_return": self.mean(lambda e: e.reward),
+            "eval/episodic_length": self.mean(lambda e: e.steps),
+            "eval/success_length": self.mean(lambda e: e.steps, only_success=True),
+            **phases,
+        }
+
+
+class EpisodeNoise:
+    """Denoising noise per episode: a function of the episode's seed and the chunk's number."""
+
+    def __init__(self, shape: tuple[int, ...], n_envs: int) -> None:
+        """Prepare n generators for noise blocks of one shape (n+1, H, A)."""
+        self._shape = shape
+        self._seeds = [-1] * n_envs
+        self._generators = [np.random.default_rng(0) for _ in range(n_envs)]
+
+    def draw(self, seeds: np.ndarray) -> Float32Array:
+        """Return (n_envs, *shape); an environment whose seed changed starts a new sequence."""
+        blocks = []
+        for index, seed in enumerate(seeds):
+            if int(seed) != self._seeds[index]:
+                self._seeds[index] = int(seed)
+                self._generators[index] = np.random.default_rng([int(seed), 1])
+            blocks.append(self._generators[index].standard_normal(self._shape, dtype=np.float32))
+        return np.stack(blocks)
+
+
+def evaluate_policy(
+    policy: DiffusionPolicy,
+    env: ChunkEnv,
+    n_episodes: int,
+    stochastic: bool = False,
+    use_base_policy: bool = False,
+    on_step: Callable[[ChunkStep], None] | None = None,
+) -> EvaluationResult:
+    """Run an environment until its seed list is used up and return what happened.
+
+    Args:
+        policy: evaluated deterministically unless `stochastic`.
+        env: must have been made with a `SeedList` of n_episodes seeds.
+        n_episodes: number of episodes to expect.
+        stochastic: keep the exploration noise of training.
+        use_base_policy: run the frozen network at all steps.
+        on_step: called after every chunk.
+    """
+    started = time.perf_counter()
+    shape = policy.shape
+    block = (policy.chain_steps + 1, shape.horizon_steps, shape.action_dim)
+    noise_source = EpisodeNoise(block, env.n_envs)
+    device = next(policy.parameters()).device
+    observation = env.reset()
+    episodes: list[Episode] = []
+    while len(episodes) < n_episodes:
+        state = torch.from_numpy(observation["state"]).to(device)
+        noise = torch.from_numpy(noise_source.draw(env.seed_of)).to(device)
+        if stochastic:
+            chunk = policy.sample(state, noise, use_base_policy).chunk
+        else:
+            chunk = policy.act(state, noise, use_base_policy)
+        outcome = env.step(chunk[:, : env.act_steps].cpu().numpy())
+        observation = outcome.observation
+        episodes.extend(_finished(outcome))
+        if on_step is not None:
+            on_step(outcome)
+    ordered = tuple(sorted(episodes, key=lambda e: e.seed))
+    settings = {
+        "denoising_steps": policy.config.denoising_steps,
+        "chain_steps": policy.chain_steps,
+        "use_ddim": policy.config.use_ddim,
+        "stochastic": stochastic,
+        "use_base_policy": use_base_policy,
+        "n_envs": env.n_envs,
+    }
+    elapsed = time.perf_counter() - started
+    return EvaluationResult(env.step_env.name, env.phase_names, ordered, elapsed, settings)
+
+
+def _finished(outcome: ChunkStep) -> list[Episode]:
+    info = outcome.info
+    return [
+        Episode(
+            seed=int(info["seed"][i]),
+            success=bool(info["success"][i]),
+            phase=int(info["phase"][i]),
+            steps=int(info["episode_steps"][i]),
+            reward=float(info["episode_reward"][i]),
+        )
+        for i in np.flatnonzero(outcome.ended)
+    ]
+
+
+def chunk_settings(header: PolicyHeader) -> ChunkSettings:
+    """Return how a policy's observations and actions cross the environment boundary."""
+    return ChunkSettings(
+        observation_normalizer=header.observation_normalizer,
+        action_normalizer=header.action_normalizer,
+        act_steps=header.shape.act_steps,
+        cond_steps=header.shape.cond_steps,
+        observation_clip=header.observation_clip,
+    )
+
+
+def make_eval_env(
+    header: PolicyHeader, env: EnvConfig, config: EvalConfig, threads: int
+) -> ChunkEnv:
+    """Return an environment that will run exactly the configured episodes."""
+    n_envs = min(config.n_envs, config.n_episodes)
+    seeds = SeedList(range(config.seed, config.seed + config.n_episodes))
+    return ChunkEnv(make_step_env(env, n_envs, threads), chunk_settings(header), seeds)
+
+
+def make_evaluator(
+    header: PolicyHeader, env: EnvConfig, config: EvalConfig, threads: int
+) -> Evaluator:
+    """Return the function that scores policies during training, always on the same episodes."""
+    step_env = make_step_env(env, min(config.n_envs, config.n_episodes), threads)
+
+    def score(policy: DiffusionPolicy) -> EvaluationScore:
+        seeds = SeedList(range(config.seed, config.seed + config.n_episodes))
+        chunk_env = ChunkEnv(step_env, chunk_settings(header), seeds)
+        result = evaluate_policy(policy, chunk_env, config.n_episodes)
+        phases = sum(result.phase_reached().values())
+        rank = (result.success_rate, result.mean(lambda e: e.reward), phases)
+        return EvaluationScore(result.metrics(), rank)
+
+    return score
+
+
+def run_evaluate(config: EvaluateConfig) -> int:
+    """`dppo eval`: evaluate, print tables, write evaluation.json (and videos)."""
+    if config.torch_threads > 0:
+        torch.set_num_threads(config.torch_threads)
+    loaded = load_policy(config.policy, config.weights)
+    policy, header = loaded.policy, loaded.header
+    if config.ddim_steps is not None:
+        policy = policy.with_ddim(config.ddim_steps)
+    env_config = config.env if config.env is not None else make_env_config(header.env)
+    env = make_eval_env(header, env_config, config.eval, config.env_threads)
+    try:
+        result = evaluate_policy(
+            policy, env, config.eval.n_episodes, config.stochastic, config.use_base_policy
+        )
+    finally:
+        env.close()
+    folder = config.out or _default_folder(find_checkpoint(config.policy))
+    folder.mkdir(parents=True, exist_ok=True)
+    report = {
+        **result.to_json(),
+        "env": header.env if config.env is None else vars(config.env),
+        "checkpoint": loaded.checkpoint.path.name,
+        "iteration": loaded.checkpoint.iteration,
+        "weights": loaded.weights,
+        "finetuned": header.finetuned,
+        "first_seed": config.eval.seed,
+    }
+    path = folder / "evaluation.json"
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if config.eval.video_episodes:
+        from sim_training.video import film_episodes
+
+        film_episodes(policy, header, env_config, config, folder)
+    print_result(result)
+    print(path)
+    return 0
+
+
+def print_result(result: EvaluationResult) -> None:
+    """Print success with its interval, lengths, and how far the episodes came."""
+    low, high = result.interval
+    table = Table(title=f"{result.task}: {len(result.episodes)} episodes", title_justify="left")
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    table.add_row("success", f"{result.successes}/{len(result.episodes)}")
+    table.add_row("success rate", f"{result.success_rate:.1%}")
+    table.add_row("95 % interval", f"{low:.1%} - {high:.1%}")
+    table.add_row("mean reward", f"{result.mean(lambda e: e.reward):.3f}")
+    table.add_row("mean steps", f"{result.mean(lambda e: e.steps):.0f}")
+    steps = result.mean(lambda e: e.steps, only_success=True)
+    table.add_row("mean steps of successes", f"{steps:.0f}")
+    for name, share in result.phase_reached().items():
+        table.add_row(f"reached {name}", f"{share:.0%}")
+    table.add_row("wall time", f"{result.wall_s:.1f} s")
+    Console().print(table)
+
+
+def _default_folder(checkpoint: Path) -> Path:
+    return checkpoint.parent.parent / "eval" / checkpoint.name

@@ -1,0 +1,53 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a run directory or checkpoint folder to a policy that is ready to act."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim_training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, load_module
+from sim_training.diffusion.header import PolicyHeader
+from sim_training.diffusion.policy import DiffusionPolicy
+
+
+@dataclass(frozen=True)
+class LoadedPolicy:
+    """A policy with its description and origin.
+
+    Attributes:
+        policy: in evaluation mode, gradients off.
+        header: description.
+        checkpoint: where it came from.
+        weights: which weights the base network holds: "ema" or "model".
+    """
+
+    policy: DiffusionPolicy
+    header: PolicyHeader
+    checkpoint: Checkpoint
+    weights: str
+
+
+def load_policy(path: Path, weights: str = "auto", prefer_best: bool = True) -> LoadedPolicy:
+    """Load a policy; a fine-tuned checkpoint gives frozen and fine-tuned network.
+
+    Args:
+        path: run directory or checkpoint folder.
+        weights: "ema", "model", or "auto" (ema where the checkpoint has it).
+        prefer_best: of a run directory take the best checkpoint, if there is one.
+
+    Raises:
+        CheckpointError: missing, altered, or not fitting its own description.
+    """
+    checkpoint = load_checkpoint(find_checkpoint(path, prefer_best))
+    header = PolicyHeader.from_json(checkpoint.header)
+    policy = header.build_policy()
+    has_average = any(key.startswith("ema.") for key in checkpoint.model)
+    use_average = weights == "ema" or (weights == "auto" and has_average)
+    load_module(policy.base, checkpoint.model, "ema" if use_average else "base")
+    if policy.actor_ft is not None:
+        load_module(policy.actor_ft, checkpoint.model, "actor_ft")
+    policy.eval()
+    policy.requires_grad_(False)
+    return LoadedPolicy(policy, header, checkpoint, "ema" if use_average else "model")
