@@ -1,0 +1,295 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one description of the running system: topics, nodes, arguments, start-up order.
+
+``dppo-ros up``, the launch file, the recorder and the nodes all read it; nothing about the graph
+is written down a second time. Pure Python: no rclpy, no launch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dppo_ros import parameters as ros_parameters
+from dppo_ros.core.errors import ConfigError, unknown_name_message
+from dppo_ros.core.observation import OBSTACLE, ONE_LEG_PARTS
+from dppo_ros.parameters import Parameter, Value
+from dppo_ros.paths import PACKAGE, find_bundle, ros_config
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic of the graph.
+
+    Attributes:
+        name: Relative name; remapping and namespaces apply as usual.
+        type: Message type.
+        quality: Key into ``qos.QUALITIES``.
+        publisher: Node that publishes it in the twin.
+        subscribers: Nodes that listen to it, besides the recorder, which listens to everything.
+        description: One line for people.
+        stream: Observation stream it feeds, empty for none.
+    """
+
+    name: str
+    type: str
+    quality: str
+    publisher: str
+    subscribers: tuple[str, ...]
+    description: str
+    stream: str = ""
+
+
+_POSE, _TWIST = "geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/TwistStamped"
+_JOINTS, _STATUS = "sensor_msgs/msg/JointState", "diagnostic_msgs/msg/DiagnosticArray"
+_TRAJECTORY, _CLOCK = "trajectory_msgs/msg/JointTrajectory", "rosgraph_msgs/msg/Clock"
+
+TOPICS: tuple[Topic, ...] = (
+    Topic("clock", _CLOCK, "clock", "sim", ("policy", "command"), "simulated time"),
+    Topic("joint_states", _JOINTS, "observation", "sim", ("policy",), "arm and finger joints",
+          "gripper_width"),
+    Topic("tool_pose", _POSE, "observation", "sim", ("policy", "command"), "measured tool pose",
+          "tool_pose"),
+    Topic("tool_twist", _TWIST, "observation", "sim", ("policy",), "measured tool velocity",
+          "tool_twist"),
+    *(
+        Topic(f"parts/{part}/pose", _POSE, "observation", "sim", ("policy",), f"pose of {part}",
+              f"{part}_pose")
+        for part in (*ONE_LEG_PARTS, OBSTACLE)
+    ),
+    Topic("task/status", _STATUS, "status", "sim", (), "phase, success, end of the episode"),
+    Topic("policy/observation", _JOINTS, "observation", "policy", (), "vector the policy saw"),
+    Topic("policy/chunk", _TRAJECTORY, "chunk", "policy", ("command",),
+          "predicted actions; the stamp is the time of action 0"),
+    Topic("policy/status", _STATUS, "status", "policy", (), "inference latency, refusals"),
+    Topic("target_pose", _POSE, "command", "command", ("sim",), "tool goal for the robot"),
+    Topic("gripper/command", _JOINTS, "command", "command", ("sim",), "gripper latch value"),
+    Topic("command/status", _STATUS, "status", "command", (), "mode, interventions, latency"),
+    Topic("diagnostics", _STATUS, "diagnostics", "every node", (), "rates, latencies, counters"),
+)  # fmt: skip
+"""Every topic; the recorder records all of them."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A deployment setting, an argument of the launch file and an option of ``dppo-ros up``.
+
+    Attributes:
+        value: Name, type, default, description and range.
+    """
+
+    value: Parameter
+
+    @property
+    def name(self) -> str:
+        """Return the name."""
+        return self.value.name
+
+    @property
+    def default(self) -> str:
+        """Return the default as launch text."""
+        return _to_text(self.value.default)
+
+    def parse(self, text: str) -> Value:
+        """Return the value of what a user typed.
+
+        Raises:
+            ConfigError: It is not of the type of the argument or out of range.
+        """
+        return self.value.check(_from_text(text, self.value.default), "the launch arguments")
+
+
+_SIM = ros_parameters.by_name(ros_parameters.SIM)
+ARGUMENTS: tuple[Argument, ...] = tuple(
+    Argument(value)
+    for value in (
+        Parameter("sim", True, "start the simulated cell; false expects a robot's own driver"),
+        Parameter("bundle", "one_leg_low", "folder or shipped name of the policy bundle"),
+        Parameter("record", "", "folder for the bag of this run; empty records nothing"),
+        _SIM["randomness"],
+        _SIM["seed"],
+        _SIM["real_time_factor"],
+        _SIM["lockstep"],
+        _SIM["max_episode_steps"],
+        Parameter("exit_on_end", True, "shut everything down when the episode ends"),
+        Parameter("log_level", "info", "log level", choices=("debug", "info", "warn", "error")),
+    )
+)
+"""Every argument, in the order in which help lists them."""
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """A node of the graph.
+
+    Attributes:
+        name: Node name.
+        executable: Console script and ``ros2 run`` name.
+        parameters: What it declares.
+        arguments: Which argument sets which parameter, by parameter name.
+        condition: Argument that must be true, or not empty, for the node to start; empty: always.
+        restarts: How often it is started again when its process dies.
+        ends_run: Whether the end of its process is the end of the run.
+    """
+
+    name: str
+    executable: str
+    parameters: tuple[Parameter, ...]
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    condition: str = ""
+    restarts: int = 0
+    ends_run: bool = False
+
+    @property
+    def module(self) -> str:
+        """Return the Python module of the executable."""
+        return f"{PACKAGE}.nodes.{self.name}"
+
+    @property
+    def config(self) -> str:
+        """Return the name of its parameter file in ``config/ros``."""
+        return f"{self.name}.yaml"
+
+
+NODES: tuple[NodeSpec, ...] = (
+    NodeSpec(
+        "recorder", "recorder_node", ros_parameters.RECORDER,
+        {"path": "record", "bundle": "bundle", "seed": "seed", "randomness": "randomness"},
+        condition="record",
+    ),
+    NodeSpec(
+        "command", "command_node", (*ros_parameters.COMMAND, *ros_parameters.SAFETY),
+        {"bundle": "bundle", "enabled_on_activate": "sim"}, ends_run=True,
+    ),
+    NodeSpec(
+        "policy", "policy_node", ros_parameters.POLICY,
+        {"bundle": "bundle", "seed": "seed"}, restarts=2,
+    ),
+    NodeSpec(
+        "sim", "sim_node", ros_parameters.SIM,
+        {name: name for name in (
+            "randomness", "seed", "real_time_factor", "lockstep", "max_episode_steps",
+            "exit_on_end",
+        )},
+        condition="sim", ends_run=True,
+    ),
+)  # fmt: skip
+"""Every node, in the order in which they are activated: the robot side moves last."""
+
+
+@dataclass(frozen=True)
+class NodeLaunch:
+    """Everything that is needed to start one node.
+
+    Attributes:
+        node: Which node.
+        parameter_file: YAML file with its defaults.
+        parameters: Values that override the file.
+        log_level: Log level.
+    """
+
+    node: NodeSpec
+    parameter_file: Path
+    parameters: dict[str, Value]
+    log_level: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to start, for given arguments.
+
+    Attributes:
+        nodes: The nodes, in activation order.
+        environment: Variables to set for every process unless they are set already.
+    """
+
+    nodes: tuple[NodeLaunch, ...]
+    environment: Mapping[str, str]
+
+
+def topic(name: str) -> Topic:
+    """Return the topic of this name.
+
+    Raises:
+        ConfigError: There is no such topic.
+    """
+    for entry in TOPICS:
+        if entry.name == name:
+            return entry
+    raise ConfigError(unknown_name_message("topic", name, (entry.name for entry in TOPICS)))
+
+
+def stream_topics() -> dict[str, Topic]:
+    """Return the topics that feed observation streams, by stream."""
+    return {entry.stream: entry for entry in TOPICS if entry.stream}
+
+
+def plan(given: Mapping[str, str]) -> Plan:
+    """Return what to start for these arguments, after checking every value.
+
+    Args:
+        given: Arguments as text; those left out take their default.
+
+    Raises:
+        ConfigError: An unknown argument, a bad value, or a bundle that is not there.
+    """
+    known = {argument.name: argument for argument in ARGUMENTS}
+    for name in given:
+        if name not in known:
+            raise ConfigError(unknown_name_message("argument", name, known))
+    values: dict[str, Value] = {
+        name: argument.parse(given.get(name, argument.default)) for name, argument in known.items()
+    }
+    values["bundle"] = str(find_bundle(str(values["bundle"])))
+    if values["record"]:
+        values["record"] = str(Path(str(values["record"])).expanduser().absolute())
+    nodes = []
+    for node in NODES:
+        if node.condition and not values[node.condition]:
+            continue
+        overrides: dict[str, Value] = {
+            parameter: values[argument] for parameter, argument in node.arguments.items()
+        }
+        checked = ros_parameters.check_values(node.parameters, overrides, f"node {node.name}")
+        # Only followers of /clock use simulated time; the node that publishes it must not.
+        checked["use_sim_time"] = bool(values["sim"]) and node.name != "sim"
+        nodes.append(NodeLaunch(node, ros_config(node.config), checked, str(values["log_level"])))
+    names = [launch.node.name for launch in nodes]
+    for launch in nodes:
+        others = [name for name in names if name != launch.node.name]
+        launch.parameters["wait_for"] = ",".join(others)
+    return Plan(tuple(nodes), environment())
+
+
+def expected_subscribers(entry: Topic, names: Collection[str]) -> int:
+    """Return how many of the named nodes listen to a topic."""
+    return sum(name in entry.subscribers or name == "recorder" for name in names)
+
+
+def environment() -> dict[str, str]:
+    """Return the variables that keep every process on this machine.
+
+    Humble knows only the older of the two variables; later releases warn about it.
+    """
+    if os.environ.get("ROS_DISTRO") == "humble":
+        return {"ROS_LOCALHOST_ONLY": "1"}
+    return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+
+
+def _to_text(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _from_text(text: str, default: Value) -> object:
+    """Return the text in the type of the default where it can be read so, else the text."""
+    if isinstance(default, bool):
+        return {"true": True, "false": False}.get(text.strip().lower(), text)
+    if isinstance(default, (int, float)):
+        try:
+            return type(default)(text)
+        except ValueError:
+            return text
+    return text

@@ -1,0 +1,213 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The MuJoCo twin behind the robot's topics: the ``one_leg`` cell with its own clock.
+
+Everything a real cell would publish, plus ``/clock`` and the judgement of the task. Imports the
+torch-free furniture modules only.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+
+from dppo_ros import messages
+from dppo_ros.core.errors import ConfigError, DppoError
+from dppo_ros.core.observation import OBSTACLE, ONE_LEG_PARTS
+from dppo_ros.core.rotations import matrix_from_quaternion, quaternion_from_matrix
+from dppo_ros.messages import RosObject
+from dppo_ros.nodes.base import ManagedNode, publish_diagnostics
+from dppo_ros.nodes.process import run
+from dppo_ros.nodes.twin import SUCCEEDED, Episode, TwinLoop, TwinSettings
+from dppo_ros.parameters import SIM
+from sim_training.envs.furniture.cell import PHYSICS_STEP_S, CellState, OneLegCell
+
+BASE_FRAME, TAG_FRAME = "panda_link0", "tag"
+JOINT_NAMES = tuple(f"panda_joint{index}" for index in range(1, 8))
+FINGER_NAMES = ("panda_finger_joint1", "panda_finger_joint2")
+EXIT_ASSEMBLED, EXIT_NOT_ASSEMBLED = 0, 3
+_JOIN_S = 10.0
+
+
+class SimNode(ManagedNode):
+    """Publishes the cell, takes tool goals and gripper values."""
+
+    def __init__(self) -> None:
+        """Declare the parameters."""
+        super().__init__("sim", SIM)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._loop: TwinLoop | None = None
+        self._cell: OneLegCell | None = None
+
+    def configure(self) -> None:
+        """Build the scene and the topics.
+
+        Raises:
+            ConfigError: The rates do not fit the physics step.
+        """
+        settings = self._settings()
+        self._cell = OneLegCell(self.text("randomness"))
+        self._loop = TwinLoop(self._cell, settings, self, self._start_values)
+        self._clock_publisher = self.advertise("clock")
+        self._joints = self.advertise("joint_states")
+        self._pose = self.advertise("tool_pose")
+        self._twist = self.advertise("tool_twist")
+        self._parts = {
+            name: self.advertise(f"parts/{name}/pose") for name in (*ONE_LEG_PARTS, OBSTACLE)
+        }
+        self._status = self.advertise("task/status")
+        self._diagnostics = self.advertise("diagnostics")
+        self.subscribe("target_pose", self._on_pose)
+        self.subscribe("gripper/command", self._on_gripper)
+        self.create_service(messages.message_class("std_srvs/srv/Trigger"), "~/reset", self._reset)
+        self.create_timer(1.0, self._diagnose)
+
+    def activate(self) -> None:
+        """Start simulated time."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._work, name="twin", daemon=True)
+        self._thread.start()
+
+    def deactivate(self) -> None:
+        """Stop simulated time."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(_JOIN_S)
+            self._thread = None
+
+    def cleanup(self) -> None:
+        """Free the scene."""
+        self.deactivate()
+        if self._cell is not None:
+            self._cell.close()
+            self._cell = None
+
+    def send_clock(self, stamp_ns: int) -> None:
+        """Publish simulated time."""
+        self._clock_publisher.publish(
+            messages.message_class("rosgraph_msgs/msg/Clock")(clock=messages.ns_to_stamp(stamp_ns))
+        )
+
+    def send_joints(self, stamp_ns: int, state: CellState) -> None:
+        """Publish arm and finger joints."""
+        self._joints.publish(
+            messages.encode_vector(
+                stamp_ns,
+                (*JOINT_NAMES, *FINGER_NAMES),
+                [*state.joint_positions, *state.finger_positions],
+                velocities=[*state.joint_velocities, 0.0, 0.0],
+            )
+        )
+
+    def send_tick(self, stamp_ns: int, state: CellState, episode: Episode) -> None:
+        """Publish tool and part poses, and how the task stands."""
+        robot = state.robot
+        tool = [*robot.tool_position, *quaternion_from_matrix(robot.base_from_tool)]
+        twist = [*robot.tool_linear_velocity, *robot.tool_angular_velocity]
+        self._pose.publish(messages.encode_pose(stamp_ns, BASE_FRAME, tool))
+        self._twist.publish(messages.encode_twist(stamp_ns, BASE_FRAME, twist))
+        for name, publisher in self._parts.items():
+            pose = state.tag_from_part[name]
+            publisher.publish(messages.encode_pose(stamp_ns, TAG_FRAME, pose))
+        self._send_status(stamp_ns, state, episode)
+
+    def episode_ended(self, episode: Episode) -> None:
+        """Report the end, and leave where that was asked for."""
+        self.get_logger().info(
+            f"episode {episode.number} ended after {episode.step} control steps: {episode.outcome}"
+        )
+        if self.flag("exit_on_end"):
+            self._stop.set()
+            self.leave(EXIT_ASSEMBLED if episode.outcome == SUCCEEDED else EXIT_NOT_ASSEMBLED)
+
+    def _settings(self) -> TwinSettings:
+        settings = TwinSettings(
+            control_period_ns=messages.seconds_to_ns(1.0 / self.number("control_rate_hz")),
+            slices_per_tick=self.integer("slices_per_tick"),
+            lockstep=self.flag("lockstep"),
+            lockstep_timeout_s=self.number("lockstep_timeout_s"),
+            max_episode_steps=self.integer("max_episode_steps"),
+        )
+        step_ns = messages.seconds_to_ns(PHYSICS_STEP_S)
+        if settings.control_period_ns % (step_ns * settings.slices_per_tick):
+            raise ConfigError(
+                f"control_rate_hz {self.number('control_rate_hz'):g} with slices_per_tick "
+                f"{settings.slices_per_tick} gives slices of {settings.slice_ns / 1e6:g} ms; they "
+                f"must be whole multiples of the physics step of {PHYSICS_STEP_S * 1e3:g} ms"
+            )
+        return settings
+
+    def _start_values(self) -> tuple[int, str, float]:
+        return self.integer("seed"), self.text("randomness"), self.number("real_time_factor")
+
+    def _work(self) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.run(self._stop)
+        except DppoError as error:
+            self.get_logger().fatal(f"simulation ended: {error}")
+            self.leave(2)
+        except Exception:
+            self.get_logger().fatal(f"defect in the simulation:\n{traceback.format_exc()}")
+            self.leave(1)
+
+    def _send_status(self, stamp_ns: int, state: CellState, episode: Episode) -> None:
+        assert self._loop is not None
+        values = {
+            "episode": episode.number,
+            "step": episode.step,
+            "phase": state.phase,
+            "phase_name": state.phase_name,
+            "success": state.success,
+            "seed": self.integer("seed"),
+            "randomness": self.text("randomness"),
+            "lockstep_timeouts": self._loop.lockstep_timeouts,
+        }
+        self._status.publish(
+            messages.encode_status(stamp_ns, "task", "ok", episode.outcome, values)
+        )
+
+    def _on_pose(self, message: RosObject) -> None:
+        goal = messages.decode_pose(message)
+        if goal.frame != BASE_FRAME:
+            self.warn(f"ignored a tool goal in frame {goal.frame!r}; it must be {BASE_FRAME!r}")
+        elif self._loop is not None:
+            matrix = matrix_from_quaternion(goal.values[3:])
+            self._loop.inbox.put_pose(goal.stamp_ns, goal.values[:3], matrix)
+
+    def _on_gripper(self, message: RosObject) -> None:
+        stamp_ns, _, values = messages.decode_vector(message)
+        if values.shape != (1,):
+            self.warn(f"ignored a gripper command with {values.size} numbers; it must have one")
+        elif self._loop is not None:
+            self._loop.inbox.put_gripper(stamp_ns, float(values[0]))
+
+    def _reset(self, request: RosObject, response: RosObject) -> RosObject:
+        if self._loop is None or not self.active:
+            response.success, response.message = False, "the simulation is not active"
+            return response
+        self._loop.request_reset()
+        response.success = True
+        response.message = f"new episode with seed {self.integer('seed')} at the next control tick"
+        return response
+
+    def _diagnose(self) -> None:
+        if self._loop is None or not self.active:
+            return
+        values = {
+            "lockstep_timeouts": self._loop.lockstep_timeouts,
+            "times_behind_schedule": self._loop.lags,
+            "real_time_factor": self.number("real_time_factor"),
+        }
+        level = "warn" if self._loop.lags else "ok"
+        publish_diagnostics(self, self._diagnostics, level, self._loop.episode.outcome, values)
+
+
+def main() -> int:
+    """Run the node; the exit code tells how the episode ended."""
+    return run(SimNode)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

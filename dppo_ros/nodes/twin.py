@@ -1,0 +1,294 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The twin's loop: simulated time, physics slices, observations out, targets in.
+
+Runs in its own thread and owns the simulated cell; the node around it only carries messages.
+No rclpy here, so that timing and lockstep can be tested without a graph.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from dppo_ros.core.rotations import FloatArray
+from sim_training.envs.furniture.cell import PHYSICS_STEP_S, CellState
+
+_CLOCK_REPEAT_S = 0.02
+_MAX_LAG_S = 0.5
+
+RUNNING = "running"
+SUCCEEDED = "succeeded"
+TIME_LIMIT = "time limit"
+
+
+class Cell(Protocol):
+    """What the loop needs from ``OneLegCell``."""
+
+    def reset(self, seed: int, randomness: str | None = None) -> CellState:
+        """Start a new episode."""
+        ...
+
+    def set_target(self, position: FloatArray, base_from_tool: FloatArray, gripper: float) -> None:
+        """Hold a new tool goal."""
+        ...
+
+    def advance(self, physics_steps: int) -> None:
+        """Run physics steps."""
+        ...
+
+    def state(self) -> CellState:
+        """Return the present state."""
+        ...
+
+
+@dataclass(frozen=True)
+class TwinSettings:
+    """How the twin runs.
+
+    Attributes:
+        control_period_ns: Time between control ticks (ns).
+        slices_per_tick: Physics slices in a tick.
+        lockstep: Wait at every tick for the command of that tick.
+        lockstep_timeout_s: Longest such wait (s, wall).
+        max_episode_steps: Control steps until the episode ends unassembled.
+    """
+
+    control_period_ns: int
+    slices_per_tick: int
+    lockstep: bool
+    lockstep_timeout_s: float
+    max_episode_steps: int
+
+    @property
+    def slice_ns(self) -> int:
+        """Return the simulated time of one slice (ns)."""
+        return self.control_period_ns // self.slices_per_tick
+
+    @property
+    def physics_steps(self) -> int:
+        """Return the physics steps of one slice."""
+        return round(self.slice_ns / (PHYSICS_STEP_S * 1e9))
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Where the episode stands.
+
+    Attributes:
+        number: Episodes since the start, from 0.
+        step: Control steps of this episode.
+        outcome: ``running``, ``succeeded`` or ``time limit``.
+    """
+
+    number: int = 0
+    step: int = 0
+    outcome: str = RUNNING
+
+
+class TargetInbox:
+    """Newest pose and gripper targets, handed over in pairs of equal stamp."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._changed = threading.Condition()
+        self._pose: tuple[int, FloatArray, FloatArray] | None = None
+        self._gripper: tuple[int, float] | None = None
+
+    def put_pose(self, stamp_ns: int, position: FloatArray, base_from_tool: FloatArray) -> None:
+        """Take a tool goal, unless a number in it is not finite."""
+        if np.isfinite(position).all() and np.isfinite(base_from_tool).all():
+            with self._changed:
+                self._pose = (stamp_ns, position, base_from_tool)
+                self._changed.notify_all()
+
+    def put_gripper(self, stamp_ns: int, value: float) -> None:
+        """Take a gripper value, unless it is not finite."""
+        if np.isfinite(value):
+            with self._changed:
+                self._gripper = (stamp_ns, value)
+                self._changed.notify_all()
+
+    def clear(self) -> None:
+        """Forget what was not taken."""
+        with self._changed:
+            self._pose = None
+
+    def wait_for(self, stamp_ns: int, timeout_s: float) -> bool:
+        """Return whether both targets for this stamp or a later one came in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._complete(stamp_ns), timeout_s)
+
+    def take(self, patient: bool) -> tuple[FloatArray, FloatArray, float | None] | None:
+        """Return the waiting goal and gripper value once.
+
+        Args:
+            patient: Leave a goal whose gripper value has not come yet for the next call.
+        """
+        with self._changed:
+            if self._pose is None or (patient and not self._complete(self._pose[0])):
+                return None
+            _, position, matrix = self._pose
+            self._pose = None
+            return position, matrix, self._gripper[1] if self._gripper else None
+
+    def _complete(self, stamp_ns: int) -> bool:
+        return (
+            self._pose is not None
+            and self._pose[0] >= stamp_ns
+            and self._gripper is not None
+            and self._gripper[0] >= stamp_ns
+        )
+
+
+class TwinOutput(Protocol):
+    """Where the loop reports to."""
+
+    def send_clock(self, stamp_ns: int) -> None:
+        """Publish simulated time."""
+        ...
+
+    def send_joints(self, stamp_ns: int, state: CellState) -> None:
+        """Publish the joints, after every slice."""
+        ...
+
+    def send_tick(self, stamp_ns: int, state: CellState, episode: Episode) -> None:
+        """Publish the observation set and the task status, at every control tick."""
+        ...
+
+    def episode_ended(self, episode: Episode) -> None:
+        """Learn that the episode has just ended."""
+        ...
+
+
+class TwinLoop:
+    """Advances the cell in simulated time until it is told to stop."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        settings: TwinSettings,
+        output: TwinOutput,
+        start: Callable[[], tuple[int, str, float]],
+    ) -> None:
+        """Prepare the loop; ``run`` does the work.
+
+        Args:
+            cell: The simulated cell.
+            settings: How it runs.
+            output: Where it reports to.
+            start: Returns seed, randomness and real-time factor as they are set now.
+        """
+        self._cell = cell
+        self._settings = settings
+        self._output = output
+        self._start = start
+        self._time_ns = 0
+        self._gripper = -1.0
+        self._deadline_s = 0.0
+        self._responsive = True
+        self._reset_wanted = threading.Event()
+        self.inbox = TargetInbox()
+        self.episode = Episode()
+        self.lockstep_timeouts = 0
+        self.lags = 0
+
+    def request_reset(self) -> None:
+        """Start a new episode at the next control tick; safe from any thread."""
+        self._reset_wanted.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Run until the event is set."""
+        self._begin_episode(self.episode.number)
+        self._deadline_s = time.monotonic()
+        while not stop.is_set():
+            if self._reset_wanted.is_set():
+                self._reset_wanted.clear()
+                self._begin_episode(self.episode.number + 1)
+            self._tick(stop)
+
+    def _begin_episode(self, number: int) -> None:
+        seed, randomness, _ = self._start()
+        self._cell.reset(seed, randomness)
+        self._gripper = -1.0
+        self.inbox.clear()
+        self.episode = Episode(number)
+
+    def _tick(self, stop: threading.Event) -> None:
+        """One control period: report, take the command, advance the physics."""
+        state = self._cell.state()
+        ended = self._judge(state)
+        self._output.send_tick(self._time_ns, state, self.episode)
+        self._output.send_joints(self._time_ns, state)
+        self._output.send_clock(self._time_ns)
+        if ended:
+            self._output.episode_ended(self.episode)
+        if self._settings.lockstep and self.episode.outcome == RUNNING:
+            self._await_command(stop)
+        for index in range(self._settings.slices_per_tick):
+            self._apply(patient=index == 0)
+            self._cell.advance(self._settings.physics_steps)
+            self._time_ns += self._settings.slice_ns
+            self._pace(stop)
+            if stop.is_set():
+                return
+            if index + 1 < self._settings.slices_per_tick:
+                self._output.send_joints(self._time_ns, self._cell.state())
+                self._output.send_clock(self._time_ns)
+        self.episode = Episode(self.episode.number, self.episode.step + 1, self.episode.outcome)
+
+    def _judge(self, state: CellState) -> bool:
+        """Decide how the episode stands and return whether it has just ended."""
+        if self.episode.outcome != RUNNING:
+            return False
+        outcome = RUNNING
+        if state.success:
+            outcome = SUCCEEDED
+        elif self.episode.step >= self._settings.max_episode_steps:
+            outcome = TIME_LIMIT
+        self.episode = Episode(self.episode.number, self.episode.step, outcome)
+        return outcome != RUNNING
+
+    def _await_command(self, stop: threading.Event) -> None:
+        """Let time stand still until the command of this tick is here, or too long.
+
+        After one timeout the loop does not wait again until a command has come, so that a dead
+        policy costs one timeout and the command node's hold can take over.
+        """
+        deadline = time.monotonic() + (self._settings.lockstep_timeout_s if self._responsive else 0)
+        while not stop.is_set():
+            if self.inbox.wait_for(self._time_ns, _CLOCK_REPEAT_S):
+                self._responsive = True
+                return
+            if time.monotonic() >= deadline:
+                self.lockstep_timeouts += self._responsive
+                self._responsive = False
+                return
+            self._output.send_clock(self._time_ns)
+
+    def _apply(self, patient: bool) -> None:
+        target = self.inbox.take(patient)
+        if target is None:
+            return
+        position, matrix, gripper = target
+        self._gripper = self._gripper if gripper is None else gripper
+        self._cell.set_target(position, matrix, self._gripper)
+
+    def _pace(self, stop: threading.Event) -> None:
+        """Sleep so that simulated time follows wall time times the real-time factor."""
+        _, _, factor = self._start()
+        now = time.monotonic()
+        if factor <= 0.0:
+            self._deadline_s = now
+            return
+        self._deadline_s += self._settings.slice_ns * 1e-9 / factor
+        if self._deadline_s > now:
+            stop.wait(self._deadline_s - now)
+        elif now - self._deadline_s > _MAX_LAG_S:
+            self.lags += 1
+            self._deadline_s = now
