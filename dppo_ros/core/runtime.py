@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from dppo_ros.core.bundle import PolicyBundle
