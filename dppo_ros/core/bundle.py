@@ -132,15 +132,19 @@ def write_bundle(
         },
     )
     text = manifest_to_text(sealed)
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.parent / f".{target.name}.partial-{secrets.token_hex(4)}"
-    partial.mkdir()
     try:
+        partial.mkdir(parents=True)
         _write_durably(partial / ONNX_FILE, onnx_bytes)
         _write_durably(partial / GOLDEN_FILE, golden_bytes)
         _write_durably(partial / MANIFEST_FILE, text.encode())
         bundle = load_bundle(partial)
         _publish(partial, target)
+    except OSError as error:
+        raise BundleError(
+            f"policy bundle {target} cannot be written ({error}); check the free space and the "
+            "permissions of its parent folder"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return replace(bundle, path=target)
@@ -152,6 +156,11 @@ def _check_target(target: Path, overwrite: bool) -> None:
     if not overwrite:
         raise BundleError(
             f"policy bundle {target} exists already; choose another folder or allow overwriting"
+        )
+    if target.is_symlink() or not target.is_dir():
+        raise BundleError(
+            f"{target} is a file or a link, not a bundle folder; move it away or choose another "
+            "folder"
         )
     others = sorted({entry.name for entry in target.iterdir()} - set(BUNDLE_FILES))
     if others:
@@ -169,7 +178,7 @@ def _publish(partial: Path, target: Path) -> None:
         os.rename(target, old)
     try:
         os.rename(partial, target)
-    except OSError:
+    except BaseException:
         if replaced:
             os.rename(old, target)
         raise

@@ -51,7 +51,7 @@ def tiny_actions(
     observation: NDArray[np.float32], noise: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return what the tiny graph computes: obs @ W at every step, plus the noise."""
-    return observation[:, 0] @ WEIGHT[:, None].transpose(1, 0, 2) + noise[:, :ACT_STEPS]
+    return observation @ WEIGHT + noise[:, :ACT_STEPS]
 
 
 def tiny_graph(
