@@ -217,8 +217,6 @@ class DppoConfig:
     truncation: Literal["bootstrap", "terminal", "reference"] = "bootstrap"
     """At a time limit: bootstrap from the true last observation, count it as a terminal, or do
     what the reference does (bootstrap from the next episode and run the recursion across)."""
-    bf16: bool = False
-    """Run the actor in bfloat16 during the update; the rollout stays float32."""
 
     def __post_init__(self) -> None:
         """Check ranges that would otherwise fail only in mid-training."""

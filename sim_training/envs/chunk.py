@@ -13,7 +13,6 @@ h executed actions.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,8 +31,6 @@ from sim_training.envs.protocol import (
     StepEnv,
 )
 from sim_training.envs.seeds import SeedSource
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,6 +89,11 @@ class ChunkEnv:
         self._episode_steps = np.zeros(n, dtype=np.int64)
         self._success = np.zeros(n, dtype=bool)
         self._phase = np.zeros(n, dtype=np.int8)
+
+    @property
+    def restorable(self) -> bool:
+        """Whether `load_state_dict` also restores episodes in progress."""
+        return isinstance(self.step_env, SavableEnv)
 
     @property
     def seed_of(self) -> IntArray:
@@ -158,7 +160,8 @@ class ChunkEnv:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned.
 
-        A simulator that cannot be restored starts new episodes with the next seeds.
+        With a simulator that cannot be restored (`restorable` is False) only the seed stream
+        continues; call `reset` before the next step.
         """
         self.seeds.load_state_dict(state["seeds"])
         for name in (
@@ -174,8 +177,7 @@ class ChunkEnv:
         if isinstance(self.step_env, SavableEnv) and state["simulator"] is not None:
             self.step_env.load_state_dict(state["simulator"])
         else:
-            logger.info("%s cannot be restored in mid-episode", self.step_env.name)
-            self._start(np.flatnonzero(~self._parked))
+            self._parked[:] = True
 
     def close(self) -> None:
         """Release the simulator."""

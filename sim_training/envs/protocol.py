@@ -172,6 +172,15 @@ class VectorEnv(Protocol):
     act_steps: int
     phase_names: tuple[str, ...]
 
+    @property
+    def restorable(self) -> bool:
+        """Whether `load_state_dict` also restores episodes in progress."""
+        ...
+
+    def observe(self) -> Observation:
+        """Return the present observation."""
+        ...
+
     def reset(self) -> Observation:
         """Start a new episode in every environment and return the first observations."""
         ...

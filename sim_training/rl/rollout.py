@@ -1,0 +1,155 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Collecting one iteration of experience with a diffusion policy, and counting its episodes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from sim_training.diffusion.policy import DiffusionPolicy
+from sim_training.envs.protocol import BoolArray, ChunkStep, Observation, VectorEnv
+from sim_training.metrics import Metrics
+from sim_training.rl.buffers import RolloutBuffer
+from sim_training.rl.targets import reduce_log_prob
+
+
+@dataclass
+class EpisodeStatistics:
+    """Episodes that ended within one iteration.
+
+    With a reset at every iteration the finished episodes are a biased sample (quick successes are
+    counted more often), so the outcome of each environment's first episode is kept as well; one
+    that did not finish counts as a failure.
+    """
+
+    n_envs: int
+    rewards: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    successes: list[bool] = field(default_factory=list)
+    phases: list[int] = field(default_factory=list)
+    env_steps: int = 0
+
+    def __post_init__(self) -> None:
+        """Nothing has ended yet."""
+        self._first_open: BoolArray = np.ones(self.n_envs, dtype=bool)
+        self._first_success: BoolArray = np.zeros(self.n_envs, dtype=bool)
+
+    def add(self, outcome: ChunkStep) -> None:
+        """Take in one chunk step."""
+        info = outcome.info
+        self.env_steps += int(info["steps"].sum())
+        self._first_success |= self._first_open & info["success"]
+        self._first_open &= ~outcome.ended
+        for i in np.flatnonzero(outcome.ended):
+            self.rewards.append(float(info["episode_reward"][i]))
+            self.lengths.append(int(info["episode_steps"][i]))
+            self.successes.append(bool(info["success"][i]))
+            self.phases.append(int(info["phase"][i]))
+
+    def metrics(self, fresh_start: bool) -> Metrics:
+        """Return the summary; first-episode success only after a reset of all environments."""
+        metrics: Metrics = {"charts/episodes": float(len(self.rewards))}
+        if self.rewards:
+            metrics["charts/episodic_return"] = float(np.mean(self.rewards))
+            metrics["charts/episodic_length"] = float(np.mean(self.lengths))
+            metrics["charts/success_rate"] = float(np.mean(self.successes))
+            metrics["charts/mean_phase"] = float(np.mean(self.phases))
+        if fresh_start:
+            metrics["charts/first_episode_success_rate"] = float(self._first_success.mean())
+        return metrics
+
+
+@dataclass(frozen=True)
+class RolloutResult:
+    """What `collect_rollout` returns besides the filled buffer.
+
+    Attributes:
+        observation: to continue from.
+        metrics: episode statistics and times.
+        env_steps: control steps executed, over all environments.
+        completed: False if `stop` asked to give up.
+    """
+
+    observation: Observation
+    metrics: Metrics
+    env_steps: int
+    completed: bool
+
+
+@dataclass(frozen=True)
+class RolloutSettings:
+    """How the log-probabilities of a rollout are reduced, and where its noise comes from."""
+
+    reward_horizon: int
+    logprob_reduction: str
+    generator: torch.Generator
+    device: str
+
+
+@torch.no_grad()
+def collect_rollout(
+    env: VectorEnv,
+    policy: DiffusionPolicy,
+    buffer: RolloutBuffer,
+    start: Observation | None,
+    settings: RolloutSettings,
+    stop: Callable[[], bool],
+) -> RolloutResult:
+    """Fill a buffer with M chunk steps of N environments.
+
+    The log-probabilities of the fine-tuned transitions are taken while sampling: the networks
+    run once, and the frozen one only on the steps that it owns.
+
+    Args:
+        env: environments with automatic reset.
+        policy: acts stochastically.
+        buffer: overwritten.
+        start: observation to continue from; None resets every environment first.
+        settings: see `RolloutSettings`.
+        stop: asked before every step; True gives up.
+    """
+    fresh = start is None
+    observation = env.reset() if start is None else start
+    statistics = EpisodeStatistics(env.n_envs)
+    buffer.first[0] = fresh
+    sampling = simulating = 0.0
+    steps = len(buffer.reward)
+    for m in range(steps):
+        if stop():
+            return RolloutResult(observation, {}, statistics.env_steps, completed=False)
+        begun = time.perf_counter()
+        state = torch.from_numpy(observation["state"]).to(settings.device)
+        noise = policy.draw_noise(env.n_envs, settings.generator).to(settings.device)
+        sample = policy.sample(state, noise)
+        flat = sample.log_prob.flatten(0, 1)
+        reduced = reduce_log_prob(flat, settings.reward_horizon, settings.logprob_reduction)
+        buffer.state[m] = state
+        buffer.chain[m] = sample.chain
+        buffer.log_prob[m] = reduced.view(env.n_envs, -1)
+        chunk = sample.chunk[:, : env.act_steps].cpu().numpy()
+        sampled = time.perf_counter()
+        outcome = env.step(chunk)
+        simulating += time.perf_counter() - sampled
+        sampling += sampled - begun
+        _record(buffer, m, outcome)
+        statistics.add(outcome)
+        observation = outcome.observation
+    buffer.state[steps] = torch.from_numpy(observation["state"])
+    metrics = statistics.metrics(fresh)
+    metrics |= {"time/sampling_s": sampling, "time/simulation_s": simulating}
+    return RolloutResult(observation, metrics, statistics.env_steps, completed=True)
+
+
+def _record(buffer: RolloutBuffer, m: int, outcome: ChunkStep) -> None:
+    ended = torch.from_numpy(outcome.ended)
+    buffer.reward[m] = torch.from_numpy(outcome.reward)
+    buffer.terminated[m] = torch.from_numpy(outcome.terminated)
+    buffer.truncated[m] = torch.from_numpy(outcome.truncated)
+    buffer.final_state[m] = torch.from_numpy(outcome.final_observation["state"])
+    if m + 1 < len(buffer.first):
+        buffer.first[m + 1] = ended
