@@ -93,6 +93,11 @@ class Argument:
         """Return the default as launch text."""
         return _to_text(self.value.default)
 
+    @property
+    def help(self) -> str:
+        """Return one line for people, with what is allowed."""
+        return f"{self.value.description}{self.value.allowed()}"
+
     def parse(self, text: str) -> Value:
         """Return the value of what a user typed.
 
@@ -162,7 +167,7 @@ NODES: tuple[NodeSpec, ...] = (
     ),
     NodeSpec(
         "command", "command_node", (*ros_parameters.COMMAND, *ros_parameters.SAFETY),
-        {"bundle": "bundle", "enabled_on_activate": "sim"}, ends_run=True,
+        {"bundle": "bundle", "enabled_on_activate": "sim"},
     ),
     NodeSpec(
         "policy", "policy_node", ros_parameters.POLICY,

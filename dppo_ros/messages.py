@@ -60,7 +60,7 @@ class ChunkMessage:
     period_ns: int
 
 
-def message_class(name: str) -> type:
+def message_class(name: str) -> RosObject:
     """Return the message class of a name such as ``geometry_msgs/msg/PoseStamped``.
 
     Raises:

@@ -77,7 +77,7 @@ class Parameter:
             return f", one of {', '.join(self.choices)}"
         if self.minimum is None or self.maximum is None:
             return ""
-        return f" from {self.minimum:g} to {self.maximum:g}"
+        return f", from {self.minimum:.10g} to {self.maximum:.10g}"
 
     def _check_number(self, number: object, owner: str) -> None:
         if isinstance(number, bool) or not isinstance(number, (int, float)):

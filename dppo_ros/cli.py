@@ -1,0 +1,132 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The ``dppo-ros`` command: run the graph, replay bags.
+
+Only the parts that a command needs are imported, so that ``replay`` works without ROS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dppo_ros import __version__, graph
+from dppo_ros.core.errors import ConfigError, DppoError, EnvironmentUnavailableError
+
+EXIT_REFUSED = 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command-line parser."""
+    parser = argparse.ArgumentParser(
+        prog="dppo-ros", description="Run a policy bundle over ROS 2, and judge recorded runs."
+    )
+    parser.add_argument("--version", action="version", version=f"dppo_ros {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_up(commands)
+    _add_replay(commands)
+    return parser
+
+
+def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    up = commands.add_parser(
+        "up",
+        help="start all nodes of a task, as the launch file does",
+        description="Starts the nodes of the task as separate processes, configures and activates "
+        "them, and ends with the episode. Exit code: 0 assembled, 3 not assembled in time, "
+        "2 refused, 1 failed, 130 interrupted.",
+    )
+    up.add_argument("task", choices=("one_leg",), help="the task to run")
+    up.add_argument("settings", nargs="*", metavar="NAME:=VALUE", help="the same in launch style")
+    for argument in graph.ARGUMENTS:
+        flag = "--" + argument.name.replace("_", "-")
+        text = f"{argument.value.description}{argument.value.allowed()}"
+        shown = argument.default or "none"
+        up.add_argument(
+            flag, dest=argument.name, metavar="VALUE", help=f"{text} (default: {shown})"
+        )
+
+
+def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    replay = commands.add_parser(
+        "replay",
+        help="run a policy offline over a recorded bag and report",
+        description="Feeds the recorded observation streams to a bundle, without a ROS graph, and "
+        "reports errors against what was executed, latencies, staleness and interventions.",
+    )
+    replay.add_argument("bag", type=Path, help="folder of the bag")
+    replay.add_argument("--bundle", required=True, help="bundle folder, or name of a shipped one")
+    replay.add_argument("--seed", type=int, help="noise seed (default: the one in the bag)")
+    replay.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    replay.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots here")
+
+
+def up_arguments(options: argparse.Namespace) -> dict[str, str]:
+    """Return the launch arguments that were given, flags and NAME:=VALUE alike.
+
+    Raises:
+        ConfigError: A setting is not of that form.
+    """
+    given = {
+        argument.name: str(getattr(options, argument.name))
+        for argument in graph.ARGUMENTS
+        if getattr(options, argument.name) is not None
+    }
+    for setting in options.settings:
+        name, separator, value = setting.partition(":=")
+        if not separator:
+            raise ConfigError(f"setting {setting!r} is not of the form NAME:=VALUE")
+        given[name] = value
+    return given
+
+
+def _up(options: argparse.Namespace) -> int:
+    plan = graph.plan(up_arguments(options))
+    try:
+        from dppo_ros.supervisor import Supervisor
+    except ImportError as error:
+        raise EnvironmentUnavailableError(
+            f"ROS 2 for Python is not available ({error}); install the 'ros' requirements with pip "
+            "or source the setup file of a ROS 2 installation"
+        ) from error
+    return Supervisor(plan, _print_line).run()
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from dppo_ros.bag.replay import replay_bag
+    from dppo_ros.bag.report import summary_lines, write_html, write_json
+    from dppo_ros.paths import find_bundle
+
+    result = replay_bag(options.bag, find_bundle(options.bundle), seed=options.seed)
+    for line in summary_lines(result):
+        print(line)
+    if options.json:
+        write_json(result, options.json)
+        print(f"numbers written to {options.json}")
+    if options.html:
+        write_html(result, options.html)
+        print(f"page written to {options.html}")
+    return 0
+
+
+def _print_line(source: str, line: str) -> None:
+    print(f"[{source}] {line}", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    options = build_parser().parse_args(arguments)
+    commands = {"up": _up, "replay": _replay}
+    try:
+        return commands[options.command](options)
+    except DppoError as error:
+        print(f"dppo-ros: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,131 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Launch file of the ``one_leg`` cell: simulated twin or robot, policy, safety gate, recorder.
+
+It contains no knowledge of its own: arguments, nodes, parameters and conditions come from
+``dppo_ros.graph``, the order of lifecycle transitions from ``dppo_ros.bringup``. The command
+``dppo-ros up one_leg`` reads the same two, so the two ways to start cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+    Shutdown,
+)
+from launch.event_handlers import OnProcessExit, OnProcessStart
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState, matches_node_name
+from lifecycle_msgs.msg import Transition
+
+from dppo_ros import graph
+from dppo_ros.bringup import CONFIGURE, GOALS, BringUp, Request
+from launch import Action, LaunchContext, LaunchDescription
+
+TRANSITION_IDS = {
+    "configure": Transition.TRANSITION_CONFIGURE,
+    "activate": Transition.TRANSITION_ACTIVATE,
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the declared arguments, and one step that plans once their values are known."""
+    arguments = [
+        DeclareLaunchArgument(
+            argument.name,
+            default_value=argument.default,
+            description=argument.help,
+            **({"choices": list(argument.value.choices)} if argument.value.choices else {}),
+        )
+        for argument in graph.ARGUMENTS
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=start)])
+
+
+def start(context: LaunchContext) -> list[Action]:
+    """Return the actions for the values of the arguments."""
+    values = {
+        argument.name: LaunchConfiguration(argument.name).perform(context)
+        for argument in graph.ARGUMENTS
+    }
+    plan = graph.plan(values)
+    bringup = BringUp([launch.node.name for launch in plan.nodes])
+    actions: list[Action] = [
+        SetEnvironmentVariable(name, value)
+        for name, value in plan.environment.items()
+        if name not in context.environment
+    ]
+    nodes = [(launch, lifecycle_node(launch)) for launch in plan.nodes]
+    for launch, node in nodes:
+        actions += handlers(launch, node, bringup)
+    return [*actions, *(node for _, node in nodes)]
+
+
+def lifecycle_node(launch: graph.NodeLaunch) -> LifecycleNode:
+    """Return the launch action of one node of the plan."""
+    return LifecycleNode(
+        package=graph.PACKAGE,
+        executable=launch.node.executable,
+        name=launch.node.name,
+        namespace="",
+        parameters=[str(launch.parameter_file), dict(launch.parameters)],
+        arguments=["--ros-args", "--log-level", f"{launch.node.name}:={launch.log_level}"],
+        respawn=launch.node.restarts > 0,
+        respawn_max_retries=launch.node.restarts,
+        output="screen",
+        emulate_tty=False,
+    )
+
+
+def handlers(launch: graph.NodeLaunch, node: LifecycleNode, bringup: BringUp) -> list[Action]:
+    """Return the event handlers that bring one node up and end the run with it."""
+    name = launch.node.name
+
+    def ask(requests: list[Request]) -> list[Action]:
+        return [
+            EmitEvent(
+                event=ChangeState(
+                    lifecycle_node_matcher=matches_node_name(f"/{request.node}"),
+                    transition_id=TRANSITION_IDS[request.transition],
+                )
+            )
+            for request in requests
+        ]
+
+    def on_start(context: LaunchContext) -> list[Action]:
+        return ask(bringup.started(name))
+
+    def on_state(context: LaunchContext, state: str) -> list[Action]:
+        return ask(bringup.reached(name, state))
+
+    registered = [OnProcessStart(target_action=node, on_start=[OpaqueFunction(function=on_start)])]
+    for transition, state in GOALS.items():
+        verb = "configuring" if transition == CONFIGURE else "activating"
+        before = "unconfigured" if transition == CONFIGURE else "inactive"
+        registered += [
+            OnStateTransition(
+                target_lifecycle_node=node,
+                start_state=verb,
+                goal_state=state,
+                entities=[OpaqueFunction(function=partial(on_state, state=state))],
+            ),
+            OnStateTransition(
+                target_lifecycle_node=node,
+                start_state=verb,
+                goal_state=before,
+                entities=[Shutdown(reason=f"node {name} refused to {transition}")],
+            ),
+        ]
+    if launch.node.restarts == 0:
+        registered.append(
+            OnProcessExit(target_action=node, on_exit=[Shutdown(reason=f"node {name} ended")])
+        )
+    return [RegisterEventHandler(handler) for handler in registered]
