@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 EnvConfig = Union[ToyReachConfig, OneLegConfig]  # noqa: UP007  (read at run time by tyro)
 """Configuration of any task; the field `name` says which."""
 
+SIMULATORS = {"toy_reach": "numpy", "one_leg": "mujoco"}
+"""Task name -> simulator, as noted in policy bundles."""
+
 
 def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:
     """Return the environment that a task configuration describes.
