@@ -187,16 +187,20 @@ def _export(words: list[str]) -> int:
 
 
 def _data_generate(words: list[str]) -> int:
+    task = words[0] if words and not words[0].startswith("-") else None
+    if task == "toy_reach":
+        from sim_training.data.toy import ToyGenerateConfig, generate_toy
+
+        toy = parse(ToyGenerateConfig(), words[1:], "dppo data generate toy_reach")
+        print(generate_toy(toy))
+        return 0
+    if task not in (None, "one_leg"):
+        raise ConfigError(unknown_name_message("task", str(task), ("one_leg", "toy_reach")))
     from sim_training.data.generate import GenerateConfig, generate
 
-    print(generate(_parse_task(GenerateConfig(), words, "dppo data generate")))
+    rest = words[1:] if task else words
+    print(generate(parse(GenerateConfig(), rest, "dppo data generate one_leg")))
     return 0
-
-
-def _parse_task(default: Any, words: list[str], prog: str) -> Any:  # noqa: ANN401
-    if words and not words[0].startswith("-") and any(f.name == "task" for f in fields(default)):
-        words = ["--task", *words]
-    return parse(default, words, prog)
 
 
 def _data_check(words: list[str]) -> int:

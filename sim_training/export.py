@@ -278,8 +278,17 @@ def _training_record(run_dir: Path, loaded: LoadedPolicy) -> dict[str, Any]:
     }
     path = run_dir / "config.yaml"
     if path.is_file():
-        record["config"] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        record["config"] = _without_machine(yaml.safe_load(path.read_text(encoding="utf-8")))
     return record
+
+
+def _without_machine(value: Any) -> Any:  # noqa: ANN401  (any YAML value)
+    """Return a configuration with absolute paths cut to their last part."""
+    if isinstance(value, Mapping):
+        return {key: _without_machine(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_machine(entry) for entry in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def _evaluation_record(config: ExportConfig, loaded: LoadedPolicy) -> dict[str, Any] | None:

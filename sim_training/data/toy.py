@@ -4,10 +4,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 
-from sim_training.data.formats import EpisodeDataset
+from sim_training.data.formats import EpisodeDataset, write_dataset
 from sim_training.envs.toy import ToyReachConfig, ToyReachEnv, scripted_action
+
+
+@dataclass(frozen=True)
+class ToyGenerateConfig:
+    """Record demonstrations of the toy task."""
+
+    episodes: int = 100
+    seed: int = 0
+    noise_m: float = 0.005
+    """Standard deviation of the target noise; larger makes worse demonstrations."""
+    out: Path = Path("data/toy_reach")
+    """Dataset folder."""
+    overwrite: bool = False
+
+
+def generate_toy(config: ToyGenerateConfig) -> Path:
+    """Write a toy dataset and return its folder."""
+    task = ToyReachConfig()
+    dataset = toy_demonstrations(task, config.episodes, config.seed, config.noise_m)
+    return write_dataset(config.out, dataset, config.overwrite)
 
 
 def toy_demonstrations(
