@@ -209,7 +209,7 @@ def _decoded(content: bytes, path: Path) -> str:
 def _golden_to_bytes(golden: Mapping[str, NDArray[np.floating]]) -> bytes:
     buffer = io.BytesIO()
     arrays = {name: np.asarray(value, dtype=np.float32) for name, value in golden.items()}
-    np.savez(buffer, allow_pickle=False, **arrays)
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
