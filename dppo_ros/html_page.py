@@ -1,0 +1,108 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Self-contained HTML pages: sections of text, tables, plots and pictures in one file.
+
+Plots are inline SVG, pictures are embedded; the page opens anywhere and can be sent by mail.
+Standard library only; figures are passed in.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;color:#1d2530;max-width:64rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #d5dbe3}
+table{border-collapse:collapse;margin:.6rem 0}th,td{padding:.25rem .8rem;border-bottom:1px solid #e3e8ee;text-align:left}
+th{font-weight:600;background:#f4f6f9}td.number{text-align:right;font-variant-numeric:tabular-nums}
+p.note{color:#5a6675}img,svg{max-width:100%;height:auto}figure{margin:.8rem 0}figcaption{color:#5a6675}
+"""  # noqa: E501
+
+
+class Figure(Protocol):
+    """The part of a matplotlib figure that is used here."""
+
+    def savefig(self, fname: io.BytesIO, *, format: str, bbox_inches: str) -> None:
+        """Write the figure to a stream."""
+        ...
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it, as HTML that is safe to embed."""
+
+    title: str
+    body: str
+
+
+def paragraph(text: str, note: bool = False) -> str:
+    """Returns a paragraph of plain text."""
+    return f"<p{' class=note' if note else ''}>{html.escape(text)}</p>"
+
+
+def link(target: str, text: str) -> str:
+    """Returns a paragraph with one link."""
+    return f'<p><a href="{html.escape(target, quote=True)}">{html.escape(text)}</a></p>'
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Returns a table; cells that look like numbers are aligned right."""
+    head = "".join(f"<th>{html.escape(heading)}</th>" for heading in headings)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _cell(value: object) -> str:
+    text = str(value)
+    number = re.match(r"[-+]?\d", text) is not None
+    return f"<td{' class=number' if number else ''}>{html.escape(text)}</td>"
+
+
+def plot(figure: Figure, caption: str = "") -> str:
+    """Returns a figure as inline SVG."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="svg", bbox_inches="tight")
+    drawing = stream.getvalue().decode("utf-8")
+    return _captioned(drawing[drawing.index("<svg") :], caption)
+
+
+def picture(png: bytes, caption: str) -> str:
+    """Returns a PNG image, embedded."""
+    data = base64.b64encode(png).decode("ascii")
+    tag = f'<img alt="{html.escape(caption, quote=True)}" src="data:image/png;base64,{data}">'
+    return _captioned(tag, caption)
+
+
+def _captioned(content: str, caption: str) -> str:
+    text = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    return f"<figure>{content}{text}</figure>"
+
+
+def write_page(path: Path, title: str, subtitle: str, sections: Sequence[Section]) -> Path:
+    """Writes the page in one step (never half) and returns its path.
+
+    Args:
+        path: File to write; its folder is created.
+        title: Heading and window title.
+        subtitle: One line under the heading.
+        sections: Content, in order.
+    """
+    body = "".join(f"<h2>{html.escape(s.title)}</h2>{s.body}" for s in sections)
+    page = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
+        f"<h1>{html.escape(title)}</h1>{paragraph(subtitle, note=True)}{body}</body></html>\n"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(page, encoding="utf-8")
+    os.replace(part, path)
+    return path

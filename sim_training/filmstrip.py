@@ -1,0 +1,192 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of a recorded episode: the states in the bag, drawn with the simulator's scene.
+
+Nothing is simulated again: joints and parts are put where the topics said they were. Needs
+off-screen OpenGL, neither torch nor rclpy.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.highlevel import AnyReader, AnyReaderError
+
+from dppo_ros import messages
+from dppo_ros.bag.writer import typestore
+from dppo_ros.core.errors import BagError, EnvironmentUnavailableError
+from dppo_ros.core.observation import OBSTACLE, ONE_LEG_PARTS, base_pose_from_tag
+from dppo_ros.core.rotations import quaternion_from_matrix
+from sim_training.envs.furniture.scene import build_model
+
+Image = NDArray[np.uint8]
+FloatArray = NDArray[np.float64]
+_PARTS = (*ONE_LEG_PARTS, OBSTACLE)
+_SHADES_ALIKE = 8
+"""A picture whose brightest and darkest values differ less shows nothing."""
+
+
+@dataclass(frozen=True)
+class RecordedState:
+    """The cell at one control tick.
+
+    Attributes:
+        stamp_ns: Time (ns).
+        joints: Positions by joint name (rad, m).
+        tag_from_part: (7,) per object, m and xyzw, tag frame.
+        phase: Furthest phase so far.
+        phase_name: Its name.
+    """
+
+    stamp_ns: int
+    joints: Mapping[str, float]
+    tag_from_part: Mapping[str, FloatArray]
+    phase: int
+    phase_name: str
+
+
+def read_states(bag: Path) -> list[RecordedState]:
+    """Returns the state of the cell at every control tick of a bag.
+
+    Raises:
+        BagError: The bag cannot be read, or lacks the topics of the simulated cell.
+    """
+    joints: dict[int, dict[str, float]] = {}
+    poses: dict[int, dict[str, FloatArray]] = {}
+    phases: dict[int, tuple[int, str]] = {}
+    part_of_topic = {f"/parts/{part}/pose": part for part in _PARTS}
+    wanted = {"/joint_states", "/task/status", *part_of_topic}
+    try:
+        with AnyReader([bag], default_typestore=typestore()) as reader:
+            chosen = [c for c in reader.connections if c.topic in wanted]
+            for connection, _, raw in reader.messages(connections=chosen):
+                message = reader.deserialize(raw, connection.msgtype)
+                if connection.topic == "/joint_states":
+                    stamp, names, values = messages.decode_vector(message)
+                    joints[stamp] = dict(zip(names, values.tolist(), strict=True))
+                elif connection.topic == "/task/status":
+                    stamp, status = messages.decode_status(message)
+                    phases[stamp] = int(status["phase"]), status["phase_name"]
+                else:
+                    pose = messages.decode_pose(message)
+                    part = part_of_topic[connection.topic]
+                    poses.setdefault(pose.stamp_ns, {})[part] = pose.values
+    except (AnyReaderError, KeyError, ValueError) as error:
+        raise BagError(f"cannot read the states in {bag}: {error}") from error
+    complete = sorted(
+        stamp
+        for stamp, parts in poses.items()
+        if len(parts) == len(_PARTS) and stamp in joints and stamp in phases
+    )
+    if not complete:
+        raise BagError(
+            f"bag {bag} holds no complete state of the simulated cell; it needs the topics "
+            f"{', '.join(sorted(wanted))}"
+        )
+    return [RecordedState(s, joints[s], poses[s], *phases[s]) for s in complete]
+
+
+def key_states(states: Sequence[RecordedState], count: int) -> list[RecordedState]:
+    """Returns up to `count` states: start, end, and where each new phase began; then filled up.
+
+    Raises:
+        BagError: There are no states.
+    """
+    if not states:
+        raise BagError("no states to choose from; the recording is empty")
+    chosen = {0, len(states) - 1}
+    for index in range(1, len(states)):
+        if states[index].phase > states[index - 1].phase and len(chosen) < count:
+            chosen.add(index)
+    while len(chosen) < min(count, len(states)):
+        # Halve the longest gap, so that the pictures spread over the episode.
+        gaps = [(b - a, a, b) for a, b in itertools.pairwise(sorted(chosen))]
+        _, start, end = max(gaps)
+        if end - start < 2:
+            break
+        chosen.add((start + end) // 2)
+    return [states[index] for index in sorted(chosen)]
+
+
+def draw_states(
+    states: Sequence[RecordedState], height: int = 300, width: int = 400, camera: str = "side"
+) -> list[Image]:
+    """Returns one picture (height, width, 3) of each state.
+
+    Raises:
+        EnvironmentUnavailableError: There is no off-screen OpenGL.
+    """
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    model = build_model()
+    data = mujoco.MjData(model)
+    pictures: list[Image] = []
+    try:
+        with mujoco.Renderer(model, height, width) as renderer:
+            for state in states:
+                _place(data, state)
+                mujoco.mj_forward(model, data)
+                renderer.update_scene(data, camera)
+                pictures.append(np.asarray(renderer.render()).copy())
+    except Exception as error:  # graphics drivers fail in many ways, each with a type of its own
+        raise EnvironmentUnavailableError(
+            f"cannot draw pictures ({type(error).__name__}: {error}); dppo doctor says what to "
+            "install"
+        ) from error
+    if any(int(image.max()) - int(image.min()) < _SHADES_ALIKE for image in pictures):
+        raise EnvironmentUnavailableError(
+            "the graphics driver draws empty pictures; dppo doctor says what to install"
+        )
+    return pictures
+
+
+def _place(data: mujoco.MjData, state: RecordedState) -> None:
+    for name, value in state.joints.items():
+        data.joint(name).qpos = value
+    for name in ONE_LEG_PARTS:
+        position, rotation = base_pose_from_tag(state.tag_from_part[name])
+        quaternion_wxyz = quaternion_from_matrix(rotation)[[3, 0, 1, 2]]
+        data.joint(f"{name}_joint").qpos = np.concatenate([position, quaternion_wxyz])
+    data.mocap_pos[0], _ = base_pose_from_tag(state.tag_from_part[OBSTACLE])
+
+
+def join_pictures(pictures: Sequence[Image], columns: int, gap: int = 6) -> Image:
+    """Returns pictures (H, W, 3) on one sheet, `columns` per line, with white gaps."""
+    height, width, _ = pictures[0].shape
+    lines = -(-len(pictures) // columns)
+    shape = (lines * (height + gap) - gap, columns * (width + gap) - gap, 3)
+    sheet = np.full(shape, 255, dtype=np.uint8)
+    for index, image in enumerate(pictures):
+        top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def to_png(image: Image) -> bytes:
+    """Returns an image (H, W, 3) as a PNG file."""
+    from PIL import Image as pillow
+
+    stream = io.BytesIO()
+    pillow.fromarray(image).save(stream, format="png", optimize=True)
+    return stream.getvalue()
+
+
+def film_strip(bag: Path, count: int = 8, columns: int = 4) -> tuple[bytes, str]:
+    """Returns a PNG sheet of the key moments of a recorded episode, and its caption.
+
+    Raises:
+        BagError: The bag does not hold the states.
+        EnvironmentUnavailableError: There is no off-screen OpenGL.
+    """
+    states = read_states(bag)
+    shown = key_states(states, count)
+    start_ns = states[0].stamp_ns
+    times = ", ".join(f"{(s.stamp_ns - start_ns) / 1e9:.1f} s {s.phase_name}" for s in shown)
+    return to_png(join_pictures(draw_states(shown), columns)), f"Left to right, top down: {times}"

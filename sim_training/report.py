@@ -1,0 +1,220 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`dppo report`: one self-contained HTML page about training runs, evaluations and a bundle.
+
+Reads what the other commands wrote (metrics.jsonl, evaluation.json, bundle.json) and measures
+nothing itself.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dppo_ros import html_page
+from dppo_ros.core.errors import ConfigError, DataError
+from dppo_ros.html_page import Section
+from sim_training.metrics import read_metrics
+
+_CURVES = (
+    ("loss", ("losses/diffusion", "losses/validation")),
+    ("success rate", ("charts/success_rate", "eval/success_rate")),
+    ("return per episode", ("charts/episodic_return",)),
+    ("approximate KL", ("losses/approx_kl",)),
+    ("value loss", ("losses/value",)),
+    ("explained variance", ("losses/explained_variance",)),
+)
+"""Plots of a run: title, and the metrics drawn in it where the run has them."""
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """Write one HTML page about training runs, their evaluations and a policy bundle."""
+
+    runs: tuple[Path, ...] = ()
+    """Run directories of `dppo pretrain` and `dppo finetune`."""
+    bundle: Path | None = None
+    """Policy bundle to describe."""
+    title: str = "dppo_ros report"
+    out: Path = Path("report.html")
+
+    def __post_init__(self) -> None:
+        """Check that there is something to report."""
+        if not self.runs and self.bundle is None:
+            raise ConfigError("nothing to report; give --runs RUN_DIRECTORY ... or --bundle FOLDER")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation.json says.
+
+    Attributes:
+        label: Run and checkpoint.
+        successes, n_episodes: Count of assembled episodes and of all.
+        interval: 95 % Wilson interval of the success rate.
+        mean_steps_success: Control steps of the successful episodes.
+        phase_reached: Share of episodes that reached at least each phase.
+    """
+
+    label: str
+    successes: int
+    n_episodes: int
+    interval: tuple[float, float]
+    mean_steps_success: float
+    phase_reached: dict[str, float]
+
+    @property
+    def summary(self) -> str:
+        """The result in one line."""
+        low, high = self.interval
+        rate = self.successes / max(self.n_episodes, 1)
+        return (
+            f"{self.successes} of {self.n_episodes} assembled ({rate:.0%}, "
+            f"95 % interval {low:.0%} to {high:.0%})"
+        )
+
+
+def write_report(config: ReportConfig) -> Path:
+    """Writes the page and returns its path.
+
+    Raises:
+        DataError: A run directory or bundle lacks the files of one.
+    """
+    sections = list(run_sections(config.runs))
+    if config.bundle is not None:
+        sections.append(bundle_section(config.bundle))
+    written = time.strftime("written %Y-%m-%d %H:%M")
+    return html_page.write_page(config.out, config.title, written, sections)
+
+
+def run_sections(runs: Sequence[Path]) -> Iterator[Section]:
+    """Yields the evaluation table of all runs, then the curves of each run."""
+    evaluations = [found for run in runs for found in read_evaluations(run)]
+    if evaluations:
+        yield Section("Evaluation", evaluation_body(evaluations))
+    for run in runs:
+        yield Section(f"Training: {run.name}", curves_body(run))
+
+
+def read_evaluations(run: Path) -> list[Evaluation]:
+    """Returns every evaluation in a run directory, by checkpoint name.
+
+    Raises:
+        DataError: An evaluation.json cannot be read.
+    """
+    return [read_evaluation(path, run.name) for path in sorted(run.glob("eval/*/evaluation.json"))]
+
+
+def read_evaluation(path: Path, run_name: str) -> Evaluation:
+    """Returns one evaluation.
+
+    Raises:
+        DataError: The file is not what `dppo eval` writes.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        low, high = content["wilson_95"]
+        return Evaluation(
+            f"{run_name} / {path.parent.name}",
+            int(content["successes"]),
+            int(content["n_episodes"]),
+            (float(low), float(high)),
+            float(content["mean_steps_success"]),
+            {str(name): float(share) for name, share in content["phase_reached"].items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is not an evaluation ({error}); run dppo eval again") from error
+
+
+def evaluation_body(evaluations: Sequence[Evaluation]) -> str:
+    """Returns the tables of success and of progress per phase."""
+    rows = [
+        (
+            entry.label,
+            f"{entry.successes} / {entry.n_episodes}",
+            f"{entry.successes / max(entry.n_episodes, 1):.1%}",
+            f"{entry.interval[0]:.1%} to {entry.interval[1]:.1%}",
+            f"{entry.mean_steps_success:.0f}" if entry.successes else "none",
+        )
+        for entry in evaluations
+    ]
+    headings = ("policy", "assembled", "rate", "95 % Wilson interval", "steps when assembled")
+    names = list(dict.fromkeys(name for e in evaluations for name in e.phase_reached))
+    progress = [
+        (entry.label, *(f"{entry.phase_reached.get(name, 0.0):.0%}" for name in names))
+        for entry in evaluations
+    ]
+    return (
+        html_page.table(headings, rows)
+        + html_page.paragraph("Share of episodes that came at least as far:")
+        + html_page.table(("policy", *names), progress)
+    )
+
+
+def curves_body(run: Path) -> str:
+    """Returns the plots of a run's metrics.
+
+    Raises:
+        DataError: The run has no metrics.
+    """
+    path = run / "metrics.jsonl"
+    if not path.is_file():
+        raise DataError(f"no {path}; give a run directory of dppo pretrain or dppo finetune")
+    rows = read_metrics(path)
+    present = [
+        (title, [name for name in names if any(name in row for row in rows)])
+        for title, names in _CURVES
+    ]
+    drawn = [(title, names) for title, names in present if names]
+    if not drawn:
+        return html_page.paragraph("The run has not logged anything yet.", note=True)
+    return html_page.plot(_draw(drawn, rows))
+
+
+def _draw(drawn: list[tuple[str, list[str]]], rows: list[dict[str, Any]]) -> html_page.Figure:
+    # Not pyplot: a report must neither need a display nor keep figures alive.
+    from matplotlib.figure import Figure
+
+    columns = min(3, len(drawn))
+    lines = -(-len(drawn) // columns)
+    figure = Figure(figsize=(3.6 * columns, 2.5 * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axis, (title, names) in zip(axes, drawn, strict=False):
+        for name in names:
+            points = [(row["iteration"], row[name]) for row in rows if name in row]
+            marker = "o" if len(points) < 20 else ""
+            axis.plot(*zip(*points, strict=True), marker=marker, markersize=3, label=name)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("iteration", fontsize=8)
+        axis.tick_params(labelsize=8)
+        axis.grid(alpha=0.3)
+        if len(names) > 1:
+            axis.legend(fontsize=7)
+    for axis in axes[len(drawn) :]:
+        axis.remove()
+    return figure
+
+
+def bundle_section(folder: Path) -> Section:
+    """Returns what a bundle says about itself.
+
+    Raises:
+        DataError: There is no readable bundle.json.
+    """
+    path = folder / "bundle.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path} ({error}); give a folder of dppo export") from error
+    shown = ("name", "task", "simulator", "horizon_steps", "act_steps", "control_rate_hz")
+    rows = [(key.replace("_", " "), content[key]) for key in shown if key in content]
+    denoising = content.get("denoising")
+    if isinstance(denoising, dict):
+        rows += [(key.replace("_", " "), value) for key, value in denoising.items()]
+    size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+    rows.append(("size", f"{size / 1e6:.1f} MB"))
+    return Section(f"Policy bundle: {folder.name}", html_page.table(("property", "value"), rows))
