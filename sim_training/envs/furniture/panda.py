@@ -171,6 +171,8 @@ def _add_hand(flange: ET.Element) -> None:
             range=f"0 {geo.MAX_GRIPPER_WIDTH_M / 2}",
             damping="10",
             armature="0.1",
+            solreflimit="0.005 1",
+            solimplimit="0.98 0.995 0.0005",
         )
         _add_finger_pads(finger, side)
 
