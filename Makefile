@@ -30,6 +30,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Create .venv and install the pinned dependencies (done once)
+	@echo "Installed: source $(BIN)/activate, then dppo --help and dppo-ros --help"
 
 $(BIN)/python:
 	@if [ -z "$(PYTHON)" ]; then \
@@ -42,12 +43,11 @@ $(BIN)/python:
 
 $(STAMP): $(BIN)/python $(REQUIREMENTS) requirements/constraints.txt setup.py
 	@echo "== Installing the pinned dependencies into $(VENV) (about 2 GB on disk, a few minutes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
 		-r requirements/base.txt -r requirements/dev.txt -c requirements/constraints.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
 		--no-deps --no-build-isolation --editable .
 	@touch $@
-	@echo "== Ready: source $(BIN)/activate, then dppo --help and dppo-ros --help"
 
 system: ## Install the system libraries for rendering (root), or say which
 	@sh requirements/system.sh "$(PYTHON)"
