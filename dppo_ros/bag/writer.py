@@ -16,13 +16,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rosbags.interfaces import Connection
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from dppo_ros.core.errors import BagError
 from dppo_ros.graph import Topic
+from dppo_ros.qos import quality
 
 METADATA_KEY = "dppo_ros"
 _DISTRO_STORES = {"humble": Stores.ROS2_HUMBLE, "jazzy": Stores.ROS2_JAZZY}
@@ -61,7 +70,9 @@ class BagWriter:
         self._writer.open()
         store = typestore()
         self._connections: dict[str, Connection] = {
-            name: self._writer.add_connection(name, topic.type, typestore=store)
+            name: self._writer.add_connection(
+                name, topic.type, typestore=store, offered_qos_profiles=[_offered(topic)]
+            )
             for name, topic in topics.items()
         }
         self._queue: queue.Queue[tuple[str, int, bytes] | None] = queue.Queue(queue_size)
@@ -117,6 +128,23 @@ class BagWriter:
                 self.counts[topic] += 1
             except Exception as error:  # kept for finish(), which reports it
                 self._error = error
+
+
+def _offered(topic: Topic) -> Qos:
+    """Return the quality that a player should offer for a topic."""
+    chosen = quality(topic.quality)
+    forever = QosTime(9223372036, 854775807)  # the infinity of rmw
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=chosen.depth,
+        reliability=QosReliability.RELIABLE if chosen.reliable else QosReliability.BEST_EFFORT,
+        durability=QosDurability.TRANSIENT_LOCAL if chosen.latched else QosDurability.VOLATILE,
+        deadline=forever,
+        lifespan=forever,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=forever,
+        avoid_ros_namespace_conventions=False,
+    )
 
 
 def silent_topics(counts: Mapping[str, int], topics: Sequence[str]) -> list[str]:

@@ -8,15 +8,14 @@ whole, and one that is not keeps a hidden name.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from pathlib import Path
 
 from dppo_ros import __version__, graph, messages, qos
+from dppo_ros.bag.identity import bundle_digest
 from dppo_ros.bag.writer import BagWriter, silent_topics
 from dppo_ros.core.bundle import load_bundle
-from dppo_ros.core.errors import BagError, BundleError, ConfigError
-from dppo_ros.core.manifest import MANIFEST_FILE
+from dppo_ros.core.errors import BagError, ConfigError
 from dppo_ros.messages import RosObject
 from dppo_ros.nodes.base import ManagedNode, publish_diagnostics
 from dppo_ros.nodes.process import run
@@ -133,18 +132,6 @@ def _bundle_metadata(path: str) -> dict[str, str]:
         return {}
     bundle = load_bundle(path)
     return {"bundle": bundle.manifest.name, "bundle_sha256": bundle_digest(bundle.path)}
-
-
-def bundle_digest(folder: Path) -> str:
-    """Return the SHA-256 of the bundle's description, which itself holds those of its files.
-
-    Raises:
-        BundleError: It cannot be read.
-    """
-    try:
-        return hashlib.sha256((folder / MANIFEST_FILE).read_bytes()).hexdigest()
-    except OSError as error:
-        raise BundleError(f"cannot read {folder / MANIFEST_FILE}: {error.strerror}") from error
 
 
 def main() -> int:

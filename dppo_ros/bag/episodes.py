@@ -1,0 +1,222 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bag -> arrays: what an episode recorded, decoded by the same code as in the live nodes.
+
+Legend: D_o observation numbers, D_a action numbers, n actions in a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import Reader
+
+from dppo_ros import graph, messages
+from dppo_ros.bag.writer import METADATA_KEY, typestore
+from dppo_ros.core.errors import BagError, DppoError
+from dppo_ros.core.observation import join_action
+from dppo_ros.core.rotations import FloatArray, matrix_from_quaternion
+from dppo_ros.messages import ChunkMessage, RosObject, Stamped
+
+COMMAND_TOPICS = ("target_pose", "gripper/command")
+_OPTIONAL_TOPICS = (
+    "policy/observation", "policy/chunk", "policy/status", "command/status", "task/status",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Received:
+    """A sample of an observation stream, in the order of recording.
+
+    Attributes:
+        stream: Stream name.
+        receive_ns: When the recorder received it (ns, wall).
+        sample: What it says.
+    """
+
+    stream: str
+    receive_ns: int
+    sample: Stamped
+
+
+@dataclass(frozen=True)
+class Status:
+    """A recorded status message.
+
+    Attributes:
+        receive_ns: When the recorder received it (ns, wall).
+        stamp_ns: Time of the status (ns).
+        values: Key-values.
+    """
+
+    receive_ns: int
+    stamp_ns: int
+    values: Mapping[str, str]
+
+
+@dataclass
+class Episode:
+    """Everything that a replay needs from a bag; all dictionaries are keyed by stamp (ns).
+
+    Attributes:
+        path: The bag.
+        metadata: What the recorder noted, such as ``bundle_sha256`` and ``seed``.
+        samples: Observation samples in the order of recording.
+        vectors: Observation vectors that the live policy saw, (D_o,).
+        chunks: Chunks that the live policy published.
+        goals: Tool goals that were executed: receive time and pose (7,).
+        grippers: Gripper values that were executed.
+        statuses: Status messages by topic.
+    """
+
+    path: Path
+    metadata: dict[str, str]
+    samples: list[Received] = field(default_factory=list)
+    vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    chunks: dict[int, ChunkMessage] = field(default_factory=dict)
+    goals: dict[int, tuple[int, FloatArray]] = field(default_factory=dict)
+    grippers: dict[int, float] = field(default_factory=dict)
+    statuses: dict[str, list[Status]] = field(default_factory=dict)
+
+    def executed_action(self, stamp_ns: int) -> FloatArray | None:
+        """Return the action (D_a,) that was executed at a control tick, None if there was none."""
+        goal, gripper = self.goals.get(stamp_ns), self.grippers.get(stamp_ns)
+        if goal is None or gripper is None:
+            return None
+        pose = goal[1]
+        return join_action(pose[:3], matrix_from_quaternion(pose[3:]), np.array(gripper))
+
+
+def read_episode(path: Path, streams: Collection[str]) -> Episode:
+    """Return the episode in a bag.
+
+    Args:
+        path: Bag folder.
+        streams: Observation streams that must be in it.
+
+    Raises:
+        BagError: The bag cannot be read or lacks a topic.
+    """
+    if not (path / "metadata.yaml").is_file():
+        raise BagError(
+            f"{path} is not a finished bag (no metadata.yaml in it); give the folder that the "
+            "recorder reported at its end"
+        )
+    try:
+        with Reader(path) as reader:
+            return _read(path, reader, streams)
+    except DppoError:
+        raise
+    except Exception as error:  # rosbags raises many kinds on damaged files
+        raise BagError(
+            f"bag {path} cannot be read ({type(error).__name__}: {error}); it is truncated, "
+            "altered, or of a format that rosbags does not know"
+        ) from error
+
+
+def _read(path: Path, reader: Reader, streams: Collection[str]) -> Episode:
+    topics = {name: topic.name for name, topic in graph.stream_topics().items() if name in streams}
+    wanted = (*topics.values(), *COMMAND_TOPICS, *_OPTIONAL_TOPICS)
+    found = {name: _connections(reader, name) for name in wanted}
+    missing = [
+        name
+        for name in (*topics.values(), *COMMAND_TOPICS)
+        if not any(connection.msgcount for connection in found[name])
+    ]
+    if missing:
+        present = ", ".join(sorted(c.topic for c in reader.connections if c.msgcount)) or "nothing"
+        raise BagError(
+            f"bag {path} has no messages on {', '.join(missing)}; it holds {present}. Record with "
+            "'dppo-ros up one_leg --record FOLDER' or with every topic of the graph"
+        )
+    episode = Episode(path, _metadata(path))
+    handlers = _handlers(episode, topics)
+    by_id = {c.id: name for name, connections in found.items() for c in connections}
+    store = typestore()
+    chosen = [connection for connections in found.values() for connection in connections]
+    for connection, receive_ns, raw in reader.messages(connections=chosen):
+        name = by_id[connection.id]
+        handlers[name](receive_ns, store.deserialize_cdr(raw, connection.msgtype))
+    return episode
+
+
+def _connections(reader: Reader, name: str) -> list[Connection]:
+    """Return the connections of a topic of the graph, whatever namespace it was recorded in."""
+    expected = graph.topic(name).type
+    matching = [c for c in reader.connections if c.topic == f"/{name}"]
+    if not matching:
+        matching = [c for c in reader.connections if c.topic.endswith(f"/{name}")]
+    if len({c.topic for c in matching}) > 1:
+        raise BagError(
+            f"bag has several topics named {name}: {', '.join(sorted({c.topic for c in matching}))}"
+        )
+    for connection in matching:
+        if connection.msgtype != expected:
+            raise BagError(
+                f"topic {connection.topic} has type {connection.msgtype}; it must be {expected}"
+            )
+    return matching
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """Return what the recorder noted in the bag beside its topics."""
+    content = yaml.safe_load((path / "metadata.yaml").read_text(encoding="utf-8"))
+    custom = content["rosbag2_bagfile_information"].get("custom_data") or {}
+    prefix = f"{METADATA_KEY}."
+    return {
+        key.removeprefix(prefix): str(value)
+        for key, value in custom.items()
+        if key.startswith(prefix)
+    }
+
+
+def _handlers(
+    episode: Episode, topics: Mapping[str, str]
+) -> dict[str, Callable[[int, RosObject], None]]:
+    """Return what to do with a message, by relative topic name."""
+
+    def on_goal(receive_ns: int, message: RosObject) -> None:
+        goal = messages.decode_pose(message)
+        episode.goals.setdefault(goal.stamp_ns, (receive_ns, goal.values))
+
+    def on_gripper(receive_ns: int, message: RosObject) -> None:
+        stamp_ns, _, values = messages.decode_vector(message)
+        if values.size == 1:
+            episode.grippers.setdefault(stamp_ns, float(values[0]))
+
+    def on_vector(receive_ns: int, message: RosObject) -> None:
+        stamp_ns, _, values = messages.decode_vector(message)
+        episode.vectors[stamp_ns] = values.astype(np.float32)
+
+    def on_chunk(receive_ns: int, message: RosObject) -> None:
+        chunk = messages.decode_chunk(message)
+        episode.chunks[chunk.stamp_ns] = chunk
+
+    def on_sample(stream: str) -> Callable[[int, RosObject], None]:
+        def add(receive_ns: int, message: RosObject) -> None:
+            sample = messages.decode_stream(stream, message)
+            episode.samples.append(Received(stream, receive_ns, sample))
+
+        return add
+
+    def on_status(name: str) -> Callable[[int, RosObject], None]:
+        def add(receive_ns: int, message: RosObject) -> None:
+            stamp_ns, values = messages.decode_status(message)
+            episode.statuses.setdefault(name, []).append(Status(receive_ns, stamp_ns, values))
+
+        return add
+
+    return {
+        "target_pose": on_goal,
+        "gripper/command": on_gripper,
+        "policy/observation": on_vector,
+        "policy/chunk": on_chunk,
+        **{topic: on_sample(stream) for stream, topic in topics.items()},
+        **{name: on_status(name) for name in _OPTIONAL_TOPICS if name.endswith("/status")},
+    }
