@@ -46,12 +46,13 @@ MAX_ROTATION_RAD = 0.35
 _FINGER_HALF_M = 0.00875
 _PUSH_HEIGHT_M = 0.02
 _TRAVEL_HEIGHT_M = 0.10
-_GRASP_TILT_RAD = np.radians(46.0)
+_GRASP_LIFT_M = 0.009
 _GRASP_OFFSET_M = 0.020
 _PEG_LENGTH_M = 0.052
 _PALM_HALF_WIDTH_M = 0.11
-_PALM_BAND_M = (0.037, 0.061)
-"""Ahead of the tool, where the tilted palm hangs lower than a part is tall."""
+_PALM_DROP_M = 0.0379
+_PALM_HALF_DEPTH_M = 0.0316
+"""From the tool back to the palm's face, and half the palm's thickness."""
 _FINGER_REACH_M = 0.053
 _SCREW_START_RAD = np.radians(50.0)
 _SCREW_END_RAD = np.radians(-48.0)
@@ -278,20 +279,33 @@ def _push_along(view: View, axis: int, yaw: float) -> Goal:
 def _grasp(view: View) -> Goal:
     axis = view.base_from_leg[:, 1]
     heading = float(np.arctan2(axis[1], axis[0]))
-    hand = _hand(heading, _GRASP_TILT_RAD)
+    tilt = _grasp_tilt(view)
+    hand = _hand(heading, tilt)
     forward = np.array([np.cos(heading), np.sin(heading)])
     left = np.array([-forward[1], forward[0]])
-    along, aside = _free_grasp(view, forward, left)
+    along, aside = _free_grasp(view, forward, left, tilt)
     position = view.leg.copy()
     position[:2] += along * forward + aside * left
-    position[2] = max(position[2] + 0.003, 0.018)
+    position[2] = max(position[2], geo.LEG_HALF_WIDTH_M) + _GRASP_LIFT_M
     distance = float(np.linalg.norm(position - view.tool))
     if distance < 0.006 and _angle(view.base_from_tool, hand) < 0.08:
         return Goal(position, hand, CLOSE)
     return _hop(view, Goal(position, hand, OPEN), 0.12)
 
 
-def _free_grasp(view: View, forward: FloatArray, left: FloatArray) -> tuple[float, float]:
+def _grasp_tilt(view: View) -> float:
+    """Backward tilt of the hand: the more, the nearer the hole is to the robot (rad).
+
+    After tipping, the hand leans forward by the complement; joint 6 bounds that lean, and the
+    bound is tighter close to the base.
+    """
+    hole = view.tray + view.base_from_tray @ _target_hole(view)
+    return float(np.radians(46.0 + 6.0 * np.clip((0.655 - hole[0]) / 0.05, 0.0, 1.0)))
+
+
+def _free_grasp(
+    view: View, forward: FloatArray, left: FloatArray, tilt: float
+) -> tuple[float, float]:
     """Grasp point relative to the leg's centre, along and across it (m).
 
     The tilted palm comes within 25 mm of the table in a narrow band ahead of the tool, and the
@@ -304,13 +318,19 @@ def _free_grasp(view: View, forward: FloatArray, left: FloatArray) -> tuple[floa
     frame = np.stack([forward, left], axis=-1)
     tray, neighbour = (tray - view.leg[:2]) @ frame, (neighbour - view.leg[:2]) @ frame
 
+    # Lowest edge of the palm: where it is and how far parts must keep from it on either side.
+    sine, cosine = np.sin(tilt), np.cos(tilt)
+    edge = _PALM_DROP_M * sine + _PALM_HALF_DEPTH_M * cosine
+    height = geo.LEG_HALF_WIDTH_M + _GRASP_LIFT_M
+    height += _PALM_DROP_M * cosine - _PALM_HALF_DEPTH_M * sine
+    half_band = max(0.0, 2 * geo.TRAY_HALF_HEIGHT_M - height) + 0.003
     along = _GRASP_OFFSET_M
     beside = neighbour[np.abs(neighbour[:, 1]) < _PALM_HALF_WIDTH_M]
     if len(beside) and beside[:, 0].max() < 0.06:
-        along = max(along, float(beside[:, 0].max()) - _PALM_BAND_M[0])
+        along = max(along, float(beside[:, 0].max()) - edge + half_band)
     ahead = tray[np.abs(tray[:, 1]) < _PALM_HALF_WIDTH_M]
     if len(ahead):
-        along = min(along, float(ahead[:, 0].min()) - _PALM_BAND_M[1])
+        along = min(along, float(ahead[:, 0].min()) - edge - half_band)
     along = float(np.clip(along, -0.015, 0.025))
 
     aside = 0.0
