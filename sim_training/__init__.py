@@ -1,3 +1,3 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Training side of dppo_ros: environments, data, learning, evaluation and export. Never imports rclpy."""
+"""Training side of dppo_ros: environments, data, learning, evaluation, export. No rclpy."""

@@ -25,7 +25,8 @@ from typing import Annotated, Literal
 import tyro
 
 from dppo_ros.core.errors import ConfigError
-from sim_training.envs.make import EnvConfig, ToyReachConfig
+from sim_training.envs.make import EnvConfig
+from sim_training.envs.toy import ToyReachConfig
 
 Activation = Literal["ReLU", "ELU", "GELU", "Tanh", "Mish", "Softplus", "Identity"]
 

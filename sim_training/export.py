@@ -52,6 +52,12 @@ _OUTSIDE = 1.2
 class ExportedChain(nn.Module):
     """The deterministic chain from raw observation and noise to raw actions, unrolled."""
 
+    times: Tensor
+    observation_middle: Tensor
+    observation_half: Tensor
+    action_middle: Tensor
+    action_half: Tensor
+
     def __init__(self, policy: DiffusionPolicy, header: PolicyHeader) -> None:
         """Fold times, coefficients and scaling into constants.
 
@@ -185,7 +191,7 @@ def export_graph(policy: DiffusionPolicy, header: PolicyHeader) -> bytes:
 def sample_pairs(
     policy: DiffusionPolicy, header: PolicyHeader, rows: int, seed: int = 0
 ) -> Samples:
-    """Return random inputs over (and somewhat beyond) the data's range with the policy's outputs."""
+    """Return random inputs over the data's range and beyond, with the policy's outputs."""
     rng = np.random.default_rng(seed)
     shape = header.shape
     scaled = rng.uniform(-_OUTSIDE, _OUTSIDE, (rows, shape.cond_steps, shape.obs_dim))

@@ -86,4 +86,3 @@ def _start_policy(config: FinetuneConfig) -> tuple[PolicyHeader, DiffusionPolicy
     load_module(policy.base, {f"base.{k}": v for k, v in start.state_dict().items()}, "base")
     policy.start_finetuning()
     return header, policy
-

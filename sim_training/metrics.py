@@ -42,12 +42,8 @@ class JsonlWriter:
         """
         kept = []
         if resume_iteration is not None and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    if json.loads(line)["iteration"] <= resume_iteration:
-                        kept.append(line)
-                except (ValueError, KeyError, TypeError):
-                    continue
+            rows = read_metrics(path)
+            kept = [json.dumps(row) for row in rows if row["iteration"] <= resume_iteration]
         part = path.with_name(path.name + ".part")
         part.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         os.replace(part, path)
@@ -128,10 +124,13 @@ class MetricLog:
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Return the lines of a metrics.jsonl; a cut last line is ignored."""
-    rows: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
+    rows = (_parse_line(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return [row for row in rows if row is not None]
+
+
+def _parse_line(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and "iteration" in row else None

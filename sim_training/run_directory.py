@@ -64,20 +64,21 @@ def open_metric_log(run: RunConfig, resumed: int | None, config: object) -> Metr
 def source_state() -> dict[str, Any]:
     """Return commit, uncommitted changes and package versions."""
     folder = Path(__file__).resolve().parent
-    packages = {}
-    for name in _PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = None
     return {
         "commit": git_output(folder, "rev-parse", "HEAD"),
         "status": git_output(folder, "status", "--porcelain", "--untracked-files=no"),
         "diff": (git_output(folder, "diff", "HEAD") or "")[:_MAX_DIFF_CHARACTERS],
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "packages": packages,
+        "packages": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def git_output(folder: Path, *arguments: str) -> str | None:

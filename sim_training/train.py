@@ -40,11 +40,11 @@ from sim_training.run_progress import RunProgress
 logger = logging.getLogger(__name__)
 
 
-class TrainingInterrupted(Exception):  # noqa: N818  (not an error: the user asked for it)
+class TrainingInterrupted(Exception):
     """SIGINT arrived; a checkpoint has been written."""
 
 
-class CollectionInterrupted(Exception):  # noqa: N818
+class CollectionInterrupted(Exception):
     """Raised by `Algorithm.collect` after undoing a half-finished collection."""
 
 

@@ -179,8 +179,9 @@ class DiffusionBc:
     def _update_ema(self) -> None:
         copy_only = self.step < self.config.ema_start_step
         weight = 1.0 if copy_only else 1.0 - self.config.ema_decay
-        averaged = list(self.ema_policy.base.parameters())
-        torch._foreach_lerp_(averaged, list(self.policy.base.parameters()), weight)
+        averaged = self.ema_policy.base.parameters()
+        for average, current in zip(averaged, self.policy.base.parameters(), strict=True):
+            average.lerp_(current, weight)
 
     @torch.no_grad()
     def _validation_loss(self) -> float:

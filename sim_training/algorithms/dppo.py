@@ -319,7 +319,10 @@ class Dppo:
             config.clip_advantage_upper_quantile,
         )
         new = self.policy.log_prob(
-            state, experience.chain[chunk, position], experience.chain[chunk, position + 1], position
+            state,
+            experience.chain[chunk, position],
+            experience.chain[chunk, position + 1],
+            position,
         )
         result = ppo_policy_loss(
             reduce_log_prob(new, self._reward_horizon, config.logprob_reduction),

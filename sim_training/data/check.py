@@ -28,6 +28,7 @@ from sim_training.data.formats import EpisodeDataset, read_dataset
 Severity = Literal["error", "warning"]
 _TINY_RANGE = 1e-5
 _MAX_NAMED = 3
+_BULK_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -161,15 +162,14 @@ def _normalisation(dataset: EpisodeDataset) -> Iterator[Finding]:
                 f"{kind} leaves [-1, 1] after normalisation in {_named(names, outside)}; "
                 "normalization.npz does not belong to this data, generate it again",
             )
-        centre, spread = np.median(scaled, axis=0), scaled.std(axis=0)
-        lonely = np.mean(scaled > 0.9, axis=0)
-        squeezed = np.flatnonzero((lonely < 1e-4) & (centre + 3 * spread < 0.3))
+        bulk = np.quantile(finite, 0.999, axis=0) - np.quantile(finite, 0.001, axis=0)
+        squeezed = np.flatnonzero((bulk < _BULK_SHARE * (high - low)) & (high - low >= _TINY_RANGE))
         if len(squeezed):
             yield Finding(
                 "warning",
                 "outlier",
-                f"{kind} uses little of its range in {_named(names, squeezed)}: a few outliers "
-                "set the scale; look at the extreme frames",
+                f"{kind} has 99.8 % of its values in under {_BULK_SHARE:.0%} of its range in "
+                f"{_named(names, squeezed)}: a few outliers set the scale; look at those frames",
             )
 
 

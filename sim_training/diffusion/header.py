@@ -64,9 +64,7 @@ class PolicyHeader:
 
     def to_json(self) -> dict[str, Any]:
         """Return the header as JSON values."""
-        plain = {
-            name: to_plain(getattr(self, name)) for name in ("network", "diffusion", "shape")
-        }
+        plain = {name: to_plain(getattr(self, name)) for name in ("network", "diffusion", "shape")}
         layouts = {
             name: getattr(self, name).to_json()
             for name in (

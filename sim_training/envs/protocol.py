@@ -74,7 +74,11 @@ class StepEnv(Protocol):
     action_spec: VectorSpec
     max_episode_steps: int
     control_rate_hz: float
-    phase_names: tuple[str, ...]
+
+    @property
+    def phase_names(self) -> tuple[str, ...]:
+        """Milestones of the task in order."""
+        ...
 
     def reset(self, env_ids: IntArray, seeds: IntArray) -> Float32Array:
         """Start new episodes; the same seed gives the same episode start.

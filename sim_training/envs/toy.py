@@ -49,7 +49,7 @@ class ToyReachEnv:
 
     name = "toy_reach"
     control_rate_hz = 10.0
-    phase_names = ("start", "near", "reached")
+    phase_names: tuple[str, ...] = ("start", "near", "reached")
     observation_spec = VectorSpec(
         (_plane_field("point", "where the point is"), _plane_field("goal", "where it should go"))
     )
@@ -89,9 +89,7 @@ class ToyReachEnv:
         terminated = success & self.config.terminate_on_success
         truncated = active & ~terminated & (self._steps >= self.max_episode_steps)
         info = {"success": self._phase == 2, "phase": self._phase.copy()}
-        return StepOutcome(
-            self._observe(), success.astype(np.float32), terminated, truncated, info
-        )
+        return StepOutcome(self._observe(), success.astype(np.float32), terminated, truncated, info)
 
     def render(self, env_id: int, height: int, width: int) -> np.ndarray:
         """Draw the arena: goal green, point red, (height, width, 3) uint8."""

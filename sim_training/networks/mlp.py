@@ -7,6 +7,7 @@ Legend: B batch, To stacked observations, Do observation size, H chunk length, A
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -76,7 +77,7 @@ class PlainMlp(nn.Module):
         """
         super().__init__()
         layers: list[nn.Module] = []
-        for index, (size_in, size_out) in enumerate(zip(dims[:-1], dims[1:], strict=True)):
+        for index, (size_in, size_out) in enumerate(itertools.pairwise(dims)):
             layers.append(nn.Linear(size_in, size_out))
             if index < len(dims) - 2:
                 if use_layernorm:
@@ -135,9 +136,7 @@ class ResidualMlp(nn.Module):
         blocks = [
             ResidualBlock(width, activation, use_layernorm) for _ in range((len(hidden) - 1) // 2)
         ]
-        self.layers = nn.Sequential(
-            nn.Linear(dims[0], width), *blocks, nn.Linear(width, dims[-1])
-        )
+        self.layers = nn.Sequential(nn.Linear(dims[0], width), *blocks, nn.Linear(width, dims[-1]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in) to (B, out)."""
