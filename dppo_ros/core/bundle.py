@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,7 +209,9 @@ def _decoded(content: bytes, path: Path) -> str:
 
 def _golden_to_bytes(golden: Mapping[str, NDArray[np.floating]]) -> bytes:
     buffer = io.BytesIO()
-    arrays = {name: np.asarray(value, dtype=np.float32) for name, value in golden.items()}
+    arrays: dict[str, Any] = {
+        name: np.asarray(value, dtype=np.float32) for name, value in golden.items()
+    }
     np.savez(buffer, **arrays)
     return buffer.getvalue()
 

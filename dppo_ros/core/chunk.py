@@ -198,7 +198,7 @@ class ChunkSchedule:
         if index >= track.size:
             return Hold(HoldReason.EXHAUSTED)
         valid_from_ns = track.chunk.stamp_ns + index * self._period_ns
-        if index < track.next_index or not self._is_newer(valid_from_ns):
+        if not self._is_newer(valid_from_ns):
             self.counts.add("repeated")
             return Hold(HoldReason.ALREADY_SENT)
         if now_ns - track.chunk.stamp_ns > self._max_staleness_ns:

@@ -70,7 +70,6 @@ class PolicyRuntime:
         _check_graph(self._session, bundle)
         self._warm_up()
         self.golden_error = self._replay_golden()
-        self.latency.reset()
 
     def infer(self, observation: ArrayLike, noise: ArrayLike) -> NDArray[np.float32]:
         """Return one chunk of raw actions (act_steps, D_a), float32.

@@ -225,6 +225,7 @@ class SafetyGate:
         )
         if grip != goal.gripper:
             interventions.append(LIMITED_GRIPPER)
+        # Walking to the edge of the box may round to a hair outside of it.
         command = ToolCommand(np.clip(position, self._low, self._high), matrix, grip)
         if not self._is_safe(command, bounds):
             return self._reject(OUT_OF_REACH)

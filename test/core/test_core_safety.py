@@ -24,6 +24,9 @@ from dppo_ros.core.rotations import matrix_from_rotation_vector, rotation_x, rot
 from dppo_ros.core.safety import SafetyGate, Verdict
 from dppo_ros.core.safety_limits import SafetyLimits
 
+# An overflow inside the gate would be a number that it does not control.
+pytestmark = pytest.mark.filterwarnings("error")
+
 LIMITS = SafetyLimits()
 PERIOD_NS = 100_000_000
 DOWN = rotation_x(math.pi)
@@ -173,6 +176,14 @@ def test_goals_return_towards_a_robot_that_was_pushed_away() -> None:
     pushed = _moved(0.0, 0.08, 0.0)
     verdict = _check(gate, HOME, measured=(pushed, DOWN), now_ns=11 * PERIOD_NS)
     np.testing.assert_allclose(verdict.position, _moved(0.0, 0.03, 0.0))
+
+
+def test_goals_turn_back_towards_a_robot_that_was_turned_away() -> None:
+    gate = SafetyGate(replace(LIMITS, max_step_rotation_rad=0.1))
+    _check(gate)
+    turned = rotation_z(0.25) @ DOWN
+    verdict = _check(gate, measured=(HOME, turned), now_ns=11 * PERIOD_NS)
+    np.testing.assert_allclose(verdict.base_from_tool, rotation_z(0.15) @ DOWN, atol=1e-7)
 
 
 def test_robot_far_from_the_last_command_or_the_box_holds() -> None:
