@@ -27,8 +27,14 @@ def distance(first: FloatArray, second: FloatArray) -> float:
 
 
 def angle(first: FloatArray, second: FloatArray) -> float:
-    """Return the angle in radians between two rotation matrices."""
-    return float(np.linalg.norm(rotation_vector_from_matrix(first @ second.T)))
+    """Return the angle in radians, [0, pi], between two rotation matrices (3, 3).
+
+    From the skew part (twice the sine) and the trace (twice the cosine, plus one), which
+    together are accurate at 0 and at pi; the arccosine of the trace alone is not.
+    """
+    (_, r01, r02), (r10, _, r12), (r20, r21, _) = difference = (first @ second.T).tolist()
+    cosine_twice = difference[0][0] + difference[1][1] + difference[2][2] - 1.0
+    return math.atan2(math.hypot(r21 - r12, r02 - r20, r10 - r01), cosine_twice)
 
 
 def nearest_rotation(matrix: FloatArray) -> FloatArray | None:
