@@ -173,7 +173,9 @@ class Supervisor:
 
     def _start(self, launch: NodeLaunch) -> None:
         name = launch.node.name
-        self._processes[name] = NodeProcess(launch, self._folder, self._echo)
+        process = NodeProcess(launch, self._folder, self._echo)
+        self._processes[name] = process
+        self._echo("up", f"node {name} started, process {process.process.pid}")
         self._wanted += self._bringup.started(name)
         self._deadline = time.monotonic() + _START_TIMEOUT_S
 

@@ -9,6 +9,8 @@ It contains no knowledge of its own: arguments, nodes, parameters and conditions
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Mapping
 from functools import partial
 
 from launch.actions import (
@@ -23,7 +25,7 @@ from launch.event_handlers import OnProcessExit, OnProcessStart
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState, matches_node_name
+from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
 from dppo_ros import graph
@@ -63,10 +65,10 @@ def start(context: LaunchContext) -> list[Action]:
         for name, value in plan.environment.items()
         if name not in context.environment
     ]
-    nodes = [(launch, lifecycle_node(launch)) for launch in plan.nodes]
-    for launch, node in nodes:
-        actions += handlers(launch, node, bringup)
-    return [*actions, *(node for _, node in nodes)]
+    nodes = {launch.node.name: lifecycle_node(launch) for launch in plan.nodes}
+    for launch in plan.nodes:
+        actions += handlers(launch, nodes, bringup)
+    return [*actions, *nodes.values()]
 
 
 def lifecycle_node(launch: graph.NodeLaunch) -> LifecycleNode:
@@ -79,21 +81,23 @@ def lifecycle_node(launch: graph.NodeLaunch) -> LifecycleNode:
         parameters=[str(launch.parameter_file), dict(launch.parameters)],
         arguments=["--ros-args", "--log-level", f"{launch.node.name}:={launch.log_level}"],
         respawn=launch.node.restarts > 0,
-        respawn_max_retries=launch.node.restarts,
         output="screen",
         emulate_tty=False,
     )
 
 
-def handlers(launch: graph.NodeLaunch, node: LifecycleNode, bringup: BringUp) -> list[Action]:
+def handlers(
+    launch: graph.NodeLaunch, nodes: Mapping[str, LifecycleNode], bringup: BringUp
+) -> list[Action]:
     """Return the event handlers that bring one node up and end the run with it."""
     name = launch.node.name
+    node = nodes[name]
 
     def ask(requests: list[Request]) -> list[Action]:
         return [
             EmitEvent(
                 event=ChangeState(
-                    lifecycle_node_matcher=matches_node_name(f"/{request.node}"),
+                    lifecycle_node_matcher=partial(operator.is_, nodes[request.node]),
                     transition_id=TRANSITION_IDS[request.transition],
                 )
             )
@@ -103,10 +107,19 @@ def handlers(launch: graph.NodeLaunch, node: LifecycleNode, bringup: BringUp) ->
     def on_start(context: LaunchContext) -> list[Action]:
         return ask(bringup.started(name))
 
+    def on_exit(context: LaunchContext) -> list[Action]:
+        exits.append(name)
+        over = len(exits) > launch.node.restarts and not context.is_shutdown
+        return [Shutdown(reason=f"node {name} ended")] if over else []
+
     def on_state(context: LaunchContext, state: str) -> list[Action]:
         return ask(bringup.reached(name, state))
 
-    registered = [OnProcessStart(target_action=node, on_start=[OpaqueFunction(function=on_start)])]
+    exits: list[str] = []
+    registered = [
+        OnProcessStart(target_action=node, on_start=[OpaqueFunction(function=on_start)]),
+        OnProcessExit(target_action=node, on_exit=[OpaqueFunction(function=on_exit)]),
+    ]
     for transition, state in GOALS.items():
         verb = "configuring" if transition == CONFIGURE else "activating"
         before = "unconfigured" if transition == CONFIGURE else "inactive"
@@ -124,8 +137,4 @@ def handlers(launch: graph.NodeLaunch, node: LifecycleNode, bringup: BringUp) ->
                 entities=[Shutdown(reason=f"node {name} refused to {transition}")],
             ),
         ]
-    if launch.node.restarts == 0:
-        registered.append(
-            OnProcessExit(target_action=node, on_exit=[Shutdown(reason=f"node {name} ended")])
-        )
     return [RegisterEventHandler(handler) for handler in registered]

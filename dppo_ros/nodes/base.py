@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -53,6 +54,7 @@ class ManagedNode(LifecycleNode):
         self.exit_code: int | None = None
         self.active = False
         self._advertised: dict[str, RosObject] = {}
+        self._releases: list[Callable[[], object]] = []
 
     def setting(self, name: str) -> Value:
         """Return the value of a declared parameter.
@@ -92,18 +94,40 @@ class ManagedNode(LifecycleNode):
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         self._advertised[name] = publisher
+        self._releases.append(partial(self.destroy_publisher, publisher))
         return publisher
 
-    def subscribe(self, name: str, callback: Callable[[RosObject], None]) -> RosObject:
-        """Return a subscription to a topic of the graph."""
+    def subscribe(
+        self,
+        name: str,
+        callback: Callable[..., None],
+        depth: int | None = None,
+        raw: bool = False,
+    ) -> RosObject:
+        """Return a subscription to a topic of the graph, raw for serialised messages."""
         entry = graph.topic(name)
-        return self.create_subscription(
+        subscription = self.create_subscription(
             messages.message_class(entry.type),
             entry.name,
             callback,
-            qos.profile(entry.quality),
+            qos.profile(entry.quality, depth),
+            raw=raw,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+        self._releases.append(partial(self.destroy_subscription, subscription))
+        return subscription
+
+    def serve(self, name: str, kind: str, callback: Callable[..., RosObject]) -> None:
+        """Offer a service of a type of ``std_srvs``."""
+        service = self.create_service(
+            messages.message_class(f"std_srvs/srv/{kind}"), name, callback
+        )
+        self._releases.append(partial(self.destroy_service, service))
+
+    def every(self, period_s: float, callback: Callable[[], None]) -> None:
+        """Call back periodically, in the node's time."""
+        timer = self.create_timer(period_s, callback)
+        self._releases.append(partial(self.destroy_timer, timer))
 
     def warn(self, text: str, every_s: float = 1.0) -> None:
         """Log a warning, at most once per interval."""
@@ -127,7 +151,10 @@ class ManagedNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Run ``configure``; called by the state machine."""
-        return self._attempt("configure", self.configure)
+        result = self._attempt("configure", self.configure)
+        if result != TransitionCallbackReturn.SUCCESS:
+            self._release()
+        return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Run ``activate``; called by the state machine."""
@@ -143,7 +170,9 @@ class ManagedNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Run ``cleanup``; called by the state machine."""
-        return self._attempt("clean up", self.cleanup)
+        result = self._attempt("clean up", self.cleanup)
+        self._release()
+        return result
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Run what is left of ``deactivate`` and ``cleanup``; called by the state machine."""
@@ -173,6 +202,12 @@ class ManagedNode(LifecycleNode):
                     self.warn(f"topic {name} has fewer than {expected} listeners; going on without")
                     break
                 time.sleep(0.01)
+
+    def _release(self) -> None:
+        """Destroy every topic, service and timer that ``configure`` created."""
+        while self._releases:
+            self._releases.pop()()
+        self._advertised.clear()
 
     def _refuse_unknown_parameters(self) -> None:
         for name in self._parameter_overrides:

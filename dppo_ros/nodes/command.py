@@ -57,14 +57,11 @@ class CommandNode(ManagedNode):
         self._diagnostics = self.advertise("diagnostics")
         self.subscribe("policy/chunk", self._on_chunk)
         self.subscribe("tool_pose", self._on_tool_pose)
-        for name, kind, callback in (
-            ("~/enable", "SetBool", self._on_enable),
-            ("~/stop", "Trigger", self._on_stop),
-            ("~/clear", "Trigger", self._on_clear),
-        ):
-            self.create_service(messages.message_class(f"std_srvs/srv/{kind}"), name, callback)
-        self.create_timer(1.0 / self.number("tick_rate_hz"), self._tick)
-        self.create_timer(1.0, self._diagnose)
+        self.serve("~/enable", "SetBool", self._on_enable)
+        self.serve("~/stop", "Trigger", self._on_stop)
+        self.serve("~/clear", "Trigger", self._on_clear)
+        self.every(1.0 / self.number("tick_rate_hz"), self._tick)
+        self.every(1.0, self._diagnose)
 
     def activate(self) -> None:
         """Accept chunks, unless an operator has to enable that first."""

@@ -70,7 +70,7 @@ class PolicyNode(ManagedNode):
         self._chunk = self.advertise("policy/chunk")
         self._status = self.advertise("policy/status")
         self._diagnostics = self.advertise("diagnostics")
-        self.create_timer(1.0, self._diagnose)
+        self.every(1.0, self._diagnose)
         self.get_logger().info(
             f"bundle {self._manifest.name!r} verified: golden error {runtime.golden_error:.1e}, "
             f"{self._manifest.act_steps} actions at {self._manifest.control_rate_hz:g} Hz, "

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from dppo_ros import __version__, graph, messages, qos
+from dppo_ros import __version__, graph, messages
 from dppo_ros.bag.identity import bundle_digest
 from dppo_ros.bag.writer import BagWriter, silent_topics
 from dppo_ros.core.bundle import load_bundle
@@ -60,15 +60,10 @@ class RecorderNode(ManagedNode):
         for entry in graph.TOPICS:
             full = self.resolve_topic_name(entry.name)
             self._topics[full] = entry
-            self.create_subscription(
-                messages.message_class(entry.type),
-                entry.name,
-                self._recording_callback(full),
-                qos.profile(entry.quality, depth=_DEPTH),
-                raw=True,
-            )
+            callback = self._recording_callback(full)
+            self.subscribe(entry.name, callback, depth=_DEPTH, raw=True)
         self.subscribe("task/status", self._on_task)
-        self.create_timer(1.0, self._diagnose)
+        self.every(1.0, self._diagnose)
 
     def activate(self) -> None:
         """Begin the bag."""

@@ -60,8 +60,8 @@ class SimNode(ManagedNode):
         self._diagnostics = self.advertise("diagnostics")
         self.subscribe("target_pose", self._on_pose)
         self.subscribe("gripper/command", self._on_gripper)
-        self.create_service(messages.message_class("std_srvs/srv/Trigger"), "~/reset", self._reset)
-        self.create_timer(1.0, self._diagnose)
+        self.serve("~/reset", "Trigger", self._reset)
+        self.every(1.0, self._diagnose)
 
     def activate(self) -> None:
         """Start simulated time."""
