@@ -53,7 +53,7 @@ system: ## Install the system libraries for rendering (root), or say which
 	@sh requirements/system.sh "$(PYTHON)"
 
 demo: $(STAMP) ## Train a little, then assemble with the shipped policy over ROS 2 (15 minutes)
-	@$(BIN)/dppo demo $(DEMO_ARGS)
+	@$(BIN)/python -m sim_training.cli demo $(DEMO_ARGS)
 
 test: $(STAMP) ## Run the whole test suite
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(TEST_ARGS)
@@ -71,7 +71,7 @@ format: $(STAMP) ## Rewrite the sources in the house format
 	@$(BIN)/ruff format .
 
 doctor: $(STAMP) ## Report what is installed, what is missing and how to get it
-	@$(BIN)/dppo doctor
+	@$(BIN)/python -m sim_training.cli doctor
 
 clean: ## Remove build products and caches (keeps .venv, runs and data)
 	@rm -rf build dist install log *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -19,12 +19,17 @@ from pathlib import Path
 from typing import Protocol
 
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1d2530;max-width:64rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #d5dbe3}
-table{border-collapse:collapse;margin:.6rem 0}th,td{padding:.25rem .8rem;border-bottom:1px solid #e3e8ee;text-align:left}
-th{font-weight:600;background:#f4f6f9}td.number{text-align:right;font-variant-numeric:tabular-nums}
-p.note{color:#5a6675}img,svg{max-width:100%;height:auto}figure{margin:.8rem 0}figcaption{color:#5a6675}
-"""  # noqa: E501
+body{font:15px/1.5 system-ui,sans-serif;color:#1f2937;background:#f4f5f7;margin:0}
+main{max-width:980px;margin:0 auto;padding:32px 24px}
+h1{font-size:24px;margin:0 0 4px}h2{font-size:16px;margin:0 0 12px}
+section{background:#fff;border:1px solid #e1e4ea;border-radius:8px;padding:14px 16px}
+section{margin-top:16px;overflow-x:auto}
+table{border-collapse:collapse;margin:8px 0;font-size:13px;font-variant-numeric:tabular-nums}
+th,td{text-align:left;padding:4px 12px 4px 0;border-bottom:1px solid #eceef2}
+th{color:#55606e;font-weight:600}td.number{text-align:right}
+p.note,figcaption{color:#55606e;overflow-wrap:anywhere}figcaption{font-size:13px}
+figure{margin:8px 0}img,svg{max-width:100%;height:auto}
+"""
 
 
 class Figure(Protocol):
@@ -95,11 +100,11 @@ def write_page(path: Path, title: str, subtitle: str, sections: Sequence[Section
         subtitle: One line under the heading.
         sections: Content, in order.
     """
-    body = "".join(f"<h2>{html.escape(s.title)}</h2>{s.body}" for s in sections)
+    body = "".join(f"<section><h2>{html.escape(s.title)}</h2>{s.body}</section>" for s in sections)
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{html.escape(title)}</h1>{paragraph(subtitle, note=True)}{body}</body></html>\n"
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><main>"
+        f"<h1>{html.escape(title)}</h1>{paragraph(subtitle, note=True)}{body}</main></body></html>\n"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")

@@ -165,7 +165,9 @@ class Demo:
     ) -> int:
         shown = shlex.join([program, *words])
         self.console.print(f"\n[bold cyan]{title}[/]")
-        self.console.print(f"  $ {shown}", style="dim", markup=False, highlight=False)
+        self.console.print(
+            f"  $ {shown}", style="dim", markup=False, highlight=False, soft_wrap=True
+        )
         started = time.perf_counter()
         code = _run([sys.executable, "-m", module, *words])
         elapsed = time.perf_counter() - started

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dppo_ros import html_page
-from dppo_ros.core.errors import BagError, EnvironmentUnavailableError
+from dppo_ros.core.errors import BagError, DataError, EnvironmentUnavailableError
 from dppo_ros.html_page import Section
 from sim_training.report import bundle_section, read_evaluations, run_sections
 
@@ -84,12 +84,21 @@ class DemoFolders:
     def outcomes(self) -> dict[str, str]:
         """Returns one line about what each finished step produced, by the title of the step."""
         found: dict[str, str] = {}
+        if (self.demonstrations / "dataset.json").is_file():
+            content = _read_json(self.demonstrations / "dataset.json")["metadata"]
+            rate = content["expert_success_rate"]
+            episodes = content["episodes"]
+            found["record demonstrations"] = f"{episodes} episodes, expert succeeds in {rate:.0%}"
         for title, run in (
             ("evaluate pre-trained", self.pretrain),
             ("evaluate fine-tuned", self.finetune),
         ):
             for evaluation in read_evaluations(run):
                 found[title] = evaluation.summary
+        if self.replay_json.is_file():
+            content = _read_json(self.replay_json)
+            parity = _identical(content["observation_parity"])
+            found["replay the recording"] = f"{parity} observations as live"
         if self.bundle.is_dir():
             size = sum(path.stat().st_size for path in self.bundle.iterdir())
             found["export bundle"] = f"{self.bundle.name}, {size / 1e6:.1f} MB"
@@ -144,15 +153,31 @@ def _film_strip(bag: Path) -> str:
 
 
 def _replay_body(folders: DemoFolders) -> str:
-    content: dict[str, Any] = json.loads(folders.replay_json.read_text(encoding="utf-8"))
+    content = _read_json(folders.replay_json)
     rows = [
-        (key.replace("_", " "), f"{value:.6g}" if isinstance(value, float) else value)
-        for key, value in content.items()
-        if isinstance(value, (str, int, float))
+        (f"{name} identical live and replayed", _identical(content[f"{key}_parity"]))
+        for name, key in (("observations", "observation"), ("chunks", "chunk"))
     ]
+    for name, values in content["latency_ms"].items():
+        if values["count"]:
+            label = f"latency: {name.replace('_', ' ')}"
+            rows.append((label, f"{values['median']:.1f} ms median, {values['p99']:.1f} ms p99"))
+    for name, count in content["safety_interventions"].items():
+        rows.append((f"safety gate: {name.replace('_', ' ')}", f"{count} times"))
     return html_page.table(("measure", "value"), rows) + html_page.link(
         folders.replay_html.name, "The whole replay, with plots per action dimension"
     )
+
+
+def _identical(parity: Mapping[str, float]) -> str:
+    return f"{parity['identical']} of {parity['common']}"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no JSON object; run the command that wrote it again")
+    return content
 
 
 def _training_sections(folders: DemoFolders) -> Iterator[Section]:

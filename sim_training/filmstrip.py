@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader, AnyReaderError
@@ -25,11 +24,22 @@ from dppo_ros.bag.writer import typestore
 from dppo_ros.core.errors import BagError, EnvironmentUnavailableError
 from dppo_ros.core.observation import OBSTACLE, ONE_LEG_PARTS, base_pose_from_tag
 from dppo_ros.core.rotations import quaternion_from_matrix
+
+# MuJoCo chooses its graphics when it is first imported; without a screen only EGL works.
+os.environ.setdefault("MUJOCO_GL", "egl")
+
+import mujoco
+
 from sim_training.envs.furniture.scene import build_model
 
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float64]
 _PARTS = (*ONE_LEG_PARTS, OBSTACLE)
+_LOOK_AT_M = (0.55, 0.06, 0.07)
+_VIEW = (0.80, 228.0, -30.0)
+"""Distance (m), azimuth and elevation (deg) of the camera."""
+_ARM_GROUP = 3
+"""Geometry group of the arm, hidden unless asked for."""
 _SHADES_ALIKE = 8
 """A picture whose brightest and darkest values differ less shows nothing."""
 
@@ -117,23 +127,23 @@ def key_states(states: Sequence[RecordedState], count: int) -> list[RecordedStat
 
 
 def draw_states(
-    states: Sequence[RecordedState], height: int = 300, width: int = 400, camera: str = "side"
+    states: Sequence[RecordedState], height: int = 300, width: int = 400
 ) -> list[Image]:
-    """Returns one picture (height, width, 3) of each state.
+    """Returns one picture (height, width, 3) of each state, seen from the front left.
 
     Raises:
         EnvironmentUnavailableError: There is no off-screen OpenGL.
     """
-    os.environ.setdefault("MUJOCO_GL", "egl")
     model = build_model()
     data = mujoco.MjData(model)
+    camera, options = _view()
     pictures: list[Image] = []
     try:
         with mujoco.Renderer(model, height, width) as renderer:
             for state in states:
                 _place(data, state)
                 mujoco.mj_forward(model, data)
-                renderer.update_scene(data, camera)
+                renderer.update_scene(data, camera, options)
                 pictures.append(np.asarray(renderer.render()).copy())
     except Exception as error:  # graphics drivers fail in many ways, each with a type of its own
         raise EnvironmentUnavailableError(
@@ -145,6 +155,14 @@ def draw_states(
             "the graphics driver draws empty pictures; dppo doctor says what to install"
         )
     return pictures
+
+
+def _view() -> tuple[mujoco.MjvCamera, mujoco.MjvOption]:
+    camera, options = mujoco.MjvCamera(), mujoco.MjvOption()
+    camera.lookat[:] = _LOOK_AT_M
+    camera.distance, camera.azimuth, camera.elevation = _VIEW
+    options.geomgroup[_ARM_GROUP] = 1
+    return camera, options
 
 
 def _place(data: mujoco.MjData, state: RecordedState) -> None:
