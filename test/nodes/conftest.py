@@ -1,0 +1,29 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the node tests: a bundle, and an isolated ROS domain for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+import pytest
+from gentle_policy import write_gentle_bundle
+
+_DOMAINS = itertools.count(os.getpid())
+
+
+@pytest.fixture(scope="session")
+def gentle_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bundle that nobody may change."""
+    return write_gentle_bundle(tmp_path_factory.mktemp("bundles") / "gentle").path
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return a ROS domain of this test's own, set for it and its child processes."""
+    domain = 1 + next(_DOMAINS) % 100  # 0 to 101 is the range that is safe everywhere
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    return domain

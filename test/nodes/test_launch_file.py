@@ -1,0 +1,239 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The launch file asks for exactly what ``graph.plan`` says, so it cannot drift from ``dppo-ros up``.
+
+With the real ``launch`` and ``launch_ros`` installed the file is loaded with them. pip has neither;
+there the file runs against recording stand-ins which accept only the keywords that upstream's
+classes have in Humble and Jazzy. That proves what it asks for, not what launch does with it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dppo_ros import graph, supervisor
+from dppo_ros.paths import share_directory
+
+LAUNCH_FILE = share_directory() / "launch" / "franka_one_leg.launch.py"
+HAVE_LAUNCH = importlib.util.find_spec("launch_ros") is not None
+
+UPSTREAM_KEYWORDS = {
+    "launch.actions": {
+        "DeclareLaunchArgument": {"default_value", "description", "choices"},
+        "EmitEvent": {"event"},
+        "OpaqueFunction": {"function", "args", "kwargs"},
+        "RegisterEventHandler": set(),
+        "SetEnvironmentVariable": {"name", "value"},
+        "Shutdown": {"reason"},
+    },
+    "launch.event_handlers": {
+        "OnProcessExit": {"target_action", "on_exit"},
+        "OnProcessStart": {"target_action", "on_start"},
+    },
+    "launch.substitutions": {"LaunchConfiguration": {"default"}},
+    "launch_ros.actions": {
+        "LifecycleNode": {
+            "package", "executable", "name", "namespace", "parameters", "remappings", "arguments",
+            "respawn", "respawn_delay", "output", "emulate_tty", "condition", "prefix",
+        },
+    },
+    "launch_ros.event_handlers": {
+        "OnStateTransition": {
+            "target_lifecycle_node", "start_state", "goal_state", "transition", "entities",
+        },
+    },
+    "launch_ros.events.lifecycle": {"ChangeState": {"lifecycle_node_matcher", "transition_id"}},
+}  # fmt: skip
+
+
+class Recorded:
+    """What the launch file constructed: class name, positional and keyword arguments."""
+
+    kind = ""
+    allowed: frozenset[str] = frozenset()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        unknown = set(kwargs) - self.allowed
+        if unknown:
+            raise TypeError(f"{self.kind} has no keyword {sorted(unknown)}")
+        self.args, self.kwargs = args, kwargs
+
+    def perform(self, context: SimpleNamespace) -> str:
+        return context.values[self.args[0]]
+
+    def call(self, context: SimpleNamespace) -> list[Any]:
+        return self.kwargs["function"](context)
+
+
+def stand_ins() -> dict[str, ModuleType]:
+    """Return recording modules in place of launch and launch_ros."""
+    modules: dict[str, ModuleType] = {}
+    for name in ("launch", "launch_ros", "launch_ros.events", *UPSTREAM_KEYWORDS):
+        modules[name] = ModuleType(name)
+    launch = modules["launch"]
+    launch.Action = launch.LaunchContext = object  # type: ignore[attr-defined]
+    launch.LaunchDescription = list  # type: ignore[attr-defined]
+    for module, classes in UPSTREAM_KEYWORDS.items():
+        for name, allowed in classes.items():
+            values = {"kind": name, "allowed": frozenset(allowed)}
+            setattr(modules[module], name, type(name, (Recorded,), values))
+    return modules
+
+
+def load_launch_file() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("franka_one_leg_launch", LAUNCH_FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def launch_file(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return the launch file, loaded with the stand-ins."""
+    pytest.importorskip("lifecycle_msgs.msg")
+    for name, module in stand_ins().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return load_launch_file()
+
+
+def ask(launch_file: ModuleType, given: dict[str, str]) -> list[Any]:
+    """Return what the launch file asks for when it is given these arguments."""
+    declared = {argument.name: argument.default for argument in graph.ARGUMENTS}
+    context = SimpleNamespace(values={**declared, **given}, environment={}, is_shutdown=False)
+    return launch_file.start(context)
+
+
+def of_kind(actions: list[Any], kind: str) -> list[Any]:
+    return [action for action in actions if action.kind == kind]
+
+
+def test_declared_arguments_are_those_of_the_graph(launch_file: ModuleType) -> None:
+    *declared, start = launch_file.generate_launch_description()
+    assert start.kind == "OpaqueFunction"
+    found = {
+        entry.args[0]: (entry.kwargs["default_value"], entry.kwargs.get("choices", []))
+        for entry in declared
+    }
+    assert found == {
+        argument.name: (argument.default, list(argument.value.choices))
+        for argument in graph.ARGUMENTS
+    }
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"record": "bag"},
+        {"sim": "false"},
+        {"sim": "false", "record": "bag", "log_level": "debug"},
+        {"seed": "12", "randomness": "med", "lockstep": "true", "real_time_factor": "0"},
+    ],
+)
+def test_launch_file_and_dppo_ros_up_start_the_same(
+    launch_file: ModuleType, gentle_bundle: Path, given: dict[str, str]
+) -> None:
+    given = {**given, "bundle": str(gentle_bundle)}
+    plan = graph.plan(given)
+    actions = ask(launch_file, given)
+    nodes = of_kind(actions, "LifecycleNode")
+    assert len(nodes) == len(plan.nodes)
+    for node, expected in zip(nodes, plan.nodes, strict=True):
+        asked = node.kwargs
+        assert asked["package"] == "dppo_ros"
+        assert asked["executable"] == expected.node.executable
+        assert asked["name"] == expected.node.name
+        file, overrides = asked["parameters"]
+        assert overrides == expected.parameters
+        assert asked["respawn"] is (expected.node.restarts > 0)
+        command = supervisor.command_line(expected, Path("overrides.yaml"))
+        assert expected.node.module in command
+        assert file in command
+        assert asked["arguments"][-1] in command
+    environment = {action.args for action in of_kind(actions, "SetEnvironmentVariable")}
+    assert environment == set(plan.environment.items())
+
+
+def test_transitions_of_the_launch_file_follow_the_bring_up(
+    launch_file: ModuleType, gentle_bundle: Path
+) -> None:
+    actions = ask(launch_file, {"bundle": str(gentle_bundle), "record": "bag"})
+    nodes = {node.kwargs["name"]: node for node in of_kind(actions, "LifecycleNode")}
+    handlers = [action.args[0] for action in of_kind(actions, "RegisterEventHandler")]
+    context = SimpleNamespace(is_shutdown=False)
+    log: list[tuple[str, str]] = []
+
+    def names_of(emitted: list[Any]) -> list[tuple[str, int]]:
+        result = []
+        for action in emitted:
+            event = action.kwargs["event"]
+            matches = event.kwargs["lifecycle_node_matcher"]
+            (name,) = [name for name, node in nodes.items() if matches(node)]
+            result.append((name, event.kwargs["transition_id"]))
+        return result
+
+    def reach(name: str, start: str, goal: str) -> list[tuple[str, int]]:
+        (handler,) = [
+            h
+            for h in of_kind(handlers, "OnStateTransition")
+            if h.kwargs["target_lifecycle_node"] is nodes[name]
+            and (h.kwargs["start_state"], h.kwargs["goal_state"]) == (start, goal)
+        ]
+        return names_of(handler.kwargs["entities"][0].call(context))
+
+    for handler in of_kind(handlers, "OnProcessStart"):
+        started = names_of(handler.kwargs["on_start"][0].call(context))
+        log += [(name, "configure") for name, number in started if number == 1]
+    assert log == [(name, "configure") for name in nodes]
+    order = list(nodes)
+    waiting = [request for name in order for request in reach(name, "configuring", "inactive")]
+    activated = []
+    while waiting:
+        (request,) = waiting
+        assert request[1] == 3
+        activated.append(request[0])
+        waiting = reach(request[0], "activating", "active")
+    assert activated == order
+
+
+def test_refusal_and_death_end_the_launch(launch_file: ModuleType, gentle_bundle: Path) -> None:
+    actions = ask(launch_file, {"bundle": str(gentle_bundle)})
+    handlers = [action.args[0] for action in of_kind(actions, "RegisterEventHandler")]
+    refusals = [
+        h
+        for h in of_kind(handlers, "OnStateTransition")
+        if (h.kwargs["start_state"], h.kwargs["goal_state"])
+        in {("configuring", "unconfigured"), ("activating", "inactive")}
+    ]
+    assert len(refusals) == 2 * 3
+    assert all(h.kwargs["entities"][0].kind == "Shutdown" for h in refusals)
+    context = SimpleNamespace(is_shutdown=False)
+    for handler in of_kind(handlers, "OnProcessExit"):
+        restarts = 2 if handler.kwargs["target_action"].kwargs["name"] == "policy" else 0
+        exits = [handler.kwargs["on_exit"][0].call(context) for _ in range(restarts + 1)]
+        assert exits[:-1] == [[]] * restarts
+        assert [action.kind for action in exits[-1]] == ["Shutdown"]
+
+
+@pytest.mark.skipif(not HAVE_LAUNCH, reason="launch_ros is not installed (pip has no launch)")
+def test_real_launch_loads_the_file(gentle_bundle: Path) -> None:
+    from launch import LaunchContext
+    from launch.actions import DeclareLaunchArgument
+    from launch_ros.actions import LifecycleNode
+
+    module = load_launch_file()
+    context = LaunchContext()
+    for entity in module.generate_launch_description().entities:
+        if isinstance(entity, DeclareLaunchArgument):
+            entity.execute(context)
+    context.launch_configurations["bundle"] = str(gentle_bundle)
+    nodes = [action for action in module.start(context) if isinstance(action, LifecycleNode)]
+    assert len(nodes) == 3

@@ -1,0 +1,147 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The twin's loop on a fake cell: order of messages, lockstep, pairing of targets, episode ends."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from dppo_ros.nodes.twin import Episode, TargetInbox, TwinLoop, TwinSettings
+
+TICK_NS = 100_000_000
+
+
+@dataclass
+class State:
+    """The part of a cell state that the loop reads."""
+
+    success: bool = False
+
+
+@dataclass
+class FakeCell:
+    """Notes what it is asked to do; succeeds after some control steps."""
+
+    succeed_after: int = 10**9
+    log: list[tuple[object, ...]] = field(default_factory=list)
+    steps: int = 0
+
+    def reset(self, seed: int, randomness: str | None = None) -> State:
+        self.log.append(("reset", seed, randomness))
+        self.steps = 0
+        return self.state()
+
+    def set_target(self, position: np.ndarray, base_from_tool: np.ndarray, gripper: float) -> None:
+        self.log.append(("target", self.steps, float(position[0]), gripper))
+
+    def advance(self, physics_steps: int) -> None:
+        self.steps += physics_steps
+
+    def state(self) -> State:
+        return State(self.steps >= self.succeed_after * 50)
+
+
+class Robot:
+    """Collects the output and, in lockstep tests, answers like a command node."""
+
+    def __init__(self, stop_after: int) -> None:
+        self.stop = threading.Event()
+        self.loop: TwinLoop | None = None
+        self.ticks: list[tuple[int, Episode]] = []
+        self.clock: list[int] = []
+        self.ended: list[Episode] = []
+        self.answers = True
+        self._stop_after = stop_after
+
+    def send_clock(self, stamp_ns: int) -> None:
+        self.clock.append(stamp_ns)
+
+    def send_joints(self, stamp_ns: int, state: object) -> None:
+        pass
+
+    def send_tick(self, stamp_ns: int, state: object, episode: Episode) -> None:
+        self.ticks.append((stamp_ns, episode))
+        if len(self.ticks) > self._stop_after:
+            self.stop.set()
+        elif self.answers and self.loop is not None:
+            threading.Thread(target=self._answer, args=(stamp_ns,)).start()
+
+    def _answer(self, stamp_ns: int) -> None:
+        assert self.loop is not None
+        self.loop.inbox.put_gripper(stamp_ns, 1.0)
+        self.loop.inbox.put_pose(stamp_ns, np.full(3, stamp_ns / TICK_NS), np.eye(3))
+
+    def episode_ended(self, episode: Episode) -> None:
+        self.ended.append(episode)
+
+
+def run(cell: FakeCell, robot: Robot, lockstep: bool, max_steps: int = 1000) -> TwinLoop:
+    settings = TwinSettings(TICK_NS, 10, lockstep, 0.2, max_steps)
+    loop = TwinLoop(cell, settings, robot, lambda: (7, "low", 0.0))  # type: ignore[arg-type]
+    robot.loop = loop
+    loop.run(robot.stop)
+    return loop
+
+
+def test_lockstep_applies_every_command_at_its_own_tick() -> None:
+    cell, robot = FakeCell(), Robot(stop_after=6)
+    loop = run(cell, robot, lockstep=True)
+    targets = [entry for entry in cell.log if entry[0] == "target"]
+    assert targets == [("target", 50 * tick, float(tick), 1.0) for tick in range(6)]
+    assert loop.lockstep_timeouts == 0
+    assert [stamp for stamp, _ in robot.ticks] == [tick * TICK_NS for tick in range(7)]
+
+
+def test_dead_command_side_costs_one_timeout_and_time_goes_on() -> None:
+    cell, robot = FakeCell(), Robot(stop_after=4)
+    robot.answers = False
+    loop = run(cell, robot, lockstep=True)
+    assert loop.lockstep_timeouts == 1
+    assert len(robot.ticks) == 5
+
+
+def test_clock_advances_by_slices_and_never_back() -> None:
+    robot = Robot(stop_after=3)
+    run(FakeCell(), robot, lockstep=False)
+    steps = set(np.diff(robot.clock[:25]))
+    assert steps == {TICK_NS // 10}
+
+
+@pytest.mark.parametrize(("succeed_after", "outcome", "step"), [(3, "succeeded", 3),
+                                                                (99, "time limit", 5)])
+def test_episode_ends_once_with_its_outcome(succeed_after: int, outcome: str, step: int) -> None:
+    robot = Robot(stop_after=8)
+    run(FakeCell(succeed_after), robot, lockstep=False, max_steps=5)
+    assert robot.ended == [Episode(0, step, outcome)]
+    assert robot.ticks[-1][1].outcome == outcome
+
+
+def test_reset_begins_a_new_episode_while_time_goes_on() -> None:
+    cell, robot = FakeCell(), Robot(stop_after=4)
+    settings = TwinSettings(TICK_NS, 10, False, 0.2, 1000)
+    loop = TwinLoop(cell, settings, robot, lambda: (7, "low", 0.0))  # type: ignore[arg-type]
+    loop.request_reset()
+    loop.run(robot.stop)
+    assert [entry for entry in cell.log if entry[0] == "reset"] == [("reset", 7, "low")] * 2
+    assert {episode.number for _, episode in robot.ticks} == {1}
+    assert [stamp for stamp, _ in robot.ticks] == [tick * TICK_NS for tick in range(5)]
+
+
+def test_inbox_hands_over_pairs_once_and_refuses_what_is_not_finite() -> None:
+    inbox = TargetInbox()
+    inbox.put_pose(5, np.ones(3), np.eye(3))
+    assert inbox.take(patient=True) is None
+    assert not inbox.wait_for(5, 0.0)
+    inbox.put_gripper(5, -1.0)
+    assert inbox.wait_for(5, 0.0)
+    assert not inbox.wait_for(6, 0.0)
+    taken = inbox.take(patient=True)
+    assert taken is not None
+    assert taken[2] == -1.0
+    assert inbox.take(patient=False) is None
+    inbox.put_pose(6, np.array([np.nan, 0.0, 0.0]), np.eye(3))
+    assert inbox.take(patient=False) is None
