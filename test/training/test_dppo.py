@@ -162,8 +162,8 @@ def test_dppo_improves_a_weak_policy_significantly(tmp_path: Path) -> None:
         env=task,
         network=DiffusionMlpConfig(mlp_dims=(64, 64, 64)),
         diffusion=chain,
-        train=DiffusionBcConfig(batch_size=128, ema_start_step=100),
-        n_train_steps=400,
+        train=DiffusionBcConfig(batch_size=128),
+        n_train_steps=300,
     )
     run_pretrain(pretrain)
     finetune = FinetuneConfig(
@@ -177,9 +177,11 @@ def test_dppo_improves_a_weak_policy_significantly(tmp_path: Path) -> None:
             n_steps=20,
             batch_size=1000,
             actor_schedule=ScheduleConfig(5e-4, 5e-4, 0),
+            clip_ploss_coef=0.02,
+            clip_ploss_coef_base=0.01,
             n_critic_warmup_itr=2,
         ),
-        n_train_itr=60,
+        n_train_itr=40,
     )
     run_finetune(finetune)
     results = []
