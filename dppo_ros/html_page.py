@@ -104,7 +104,8 @@ def write_page(path: Path, title: str, subtitle: str, sections: Sequence[Section
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><main>"
-        f"<h1>{html.escape(title)}</h1>{paragraph(subtitle, note=True)}{body}</main></body></html>\n"
+        f"<h1>{html.escape(title)}</h1>{paragraph(subtitle, note=True)}{body}"
+        "</main></body></html>\n"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")

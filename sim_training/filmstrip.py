@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.highlevel import AnyReader
 
 from dppo_ros import messages
 from dppo_ros.bag.writer import typestore
@@ -89,7 +89,7 @@ def read_states(bag: Path) -> list[RecordedState]:
                     pose = messages.decode_pose(message)
                     part = part_of_topic[connection.topic]
                     poses.setdefault(pose.stamp_ns, {})[part] = pose.values
-    except (AnyReaderError, KeyError, ValueError) as error:
+    except Exception as error:  # rosbags raises many kinds on damaged files
         raise BagError(f"cannot read the states in {bag}: {error}") from error
     complete = sorted(
         stamp

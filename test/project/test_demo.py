@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,12 @@ from dppo_ros.core.errors import ConfigError
 from sim_training import demo
 from sim_training.demo import DemoConfig, DemoError, run_demo
 
-Run = Callable[[list[str]], int]
+REPLAY = {
+    "observation_parity": {"identical": 70, "common": 71},
+    "chunk_parity": {"identical": 8, "common": 9},
+    "latency_ms": {"live_inference": {"count": 9, "median": 0.5, "p99": 1.5}},
+    "safety_interventions": {"limited_rotation": 4},
+}
 
 
 class Recorder:
@@ -32,7 +36,7 @@ class Recorder:
         words = command[3:]
         self.commands.append(words)
         if words[0] == "replay":
-            Path(words[words.index("--json") + 1]).write_text(json.dumps({"chunks": 3}))
+            Path(words[words.index("--json") + 1]).write_text(json.dumps(REPLAY))
         planned = self.codes.get(words[0], [])
         return planned.pop(0) if planned else 0
 
@@ -68,6 +72,7 @@ def test_ros_part_tries_seeds_until_one_is_assembled(
     assert str(out / "episode_seed9") in recorder.commands[3]
     page = (out / "report.html").read_text()
     assert page.count("not assembled") == 2
+    assert "70 of 71" in page and "0.5 ms median, 1.5 ms p99" in page
 
 
 @pytest.mark.usefixtures("no_pictures")
