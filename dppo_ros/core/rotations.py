@@ -124,7 +124,9 @@ def matrix_from_rotation_6d(rotation_6d: ArrayLike) -> FloatArray:
     """
     rows = np.asarray(rotation_6d, dtype=np.float64)
     first = _unit_or(rows[..., :3], np.array([1.0, 0.0, 0.0]))
-    second = rows[..., 3:] - np.sum(first * rows[..., 3:], axis=-1, keepdims=True) * first
+    # Unit length first: whether a row is parallel must not depend on its size.
+    second = _unit_or(rows[..., 3:], first)
+    second = second - np.sum(first * second, axis=-1, keepdims=True) * first
     smallest = np.eye(3)[np.argmin(np.abs(first), axis=-1)]
     fallback = smallest - np.sum(first * smallest, axis=-1, keepdims=True) * first
     second = _unit_or(second, fallback)

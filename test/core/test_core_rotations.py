@@ -139,9 +139,6 @@ def test_gram_schmidt_by_hand() -> None:
     np.testing.assert_allclose(matrix, [[0, 1, 0], [-1, 0, 0], [0, 0, 1]], atol=1e-15)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="parallel rows longer than about 1e6 are not recognised as parallel"
-)
 @given(ANY_6D)
 def test_any_six_finite_numbers_give_a_proper_rotation(six: Array) -> None:
     _assert_rotation(rot.matrix_from_rotation_6d(six), atol=1e-6)

@@ -1,0 +1,206 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Success, phases, start states and controller mathematics of one_leg, against worked values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dppo_ros.core.errors import ConfigError
+from dppo_ros.core.observation import (
+    OBSTACLE,
+    ONE_LEG_PARTS,
+    REFERENCE_QUATERNIONS,
+    base_pose_from_tag,
+    canonical_pose,
+    tag_pose_from_base,
+)
+from dppo_ros.core.rotations import (
+    matrix_from_quaternion,
+    quaternion_angle,
+    rotation_vector_from_matrix,
+    rotation_x,
+    rotation_y,
+    rotation_z,
+)
+from sim_training.envs.furniture import geometry as geo
+from sim_training.envs.furniture.controller import (
+    differential_ik,
+    geometric_jacobian,
+    latch_gripper,
+)
+from sim_training.envs.furniture.task import (
+    NOMINAL_POSES,
+    START_RANGES,
+    OneLegConfig,
+    corner_gaps,
+    current_phase,
+    is_assembled,
+    sample_start,
+    tray_from_leg,
+)
+
+SEATED = np.array([geo.HOLE_OFFSET_M, geo.SEATED_HEIGHT_M, -geo.HOLE_OFFSET_M])
+
+
+@pytest.mark.parametrize("sign_x", [-1, 1])
+@pytest.mark.parametrize("sign_z", [-1, 1])
+def test_any_hole_counts(sign_x: int, sign_z: int) -> None:
+    """Four targets, identity rotation."""
+    position = np.array([sign_x * 0.05625, 0.046875, sign_z * 0.05625])
+    assert is_assembled(position, np.eye(3))
+
+
+@pytest.mark.parametrize(
+    ("height", "yaw_deg", "expected"),
+    [(0.0515, 0.0, True), (0.0520, 0.0, False), (0.0469, 19.0, True), (0.0469, 20.5, False)],
+)
+def test_tolerances_are_those_of_the_reference(
+    height: float, yaw_deg: float, expected: bool
+) -> None:
+    """The published values: y 0.0515 passes and 0.0520 fails, yaw 19 passes and 20.5 fails."""
+    position = np.array([SEATED[0], height, SEATED[2]])
+    assert bool(is_assembled(position, rotation_y(np.radians(yaw_deg)))) is expected
+
+
+def test_lateral_offset_and_tilt_fail() -> None:
+    """6 mm beside the hole or upside down is not assembled; batches work row by row."""
+    positions = np.stack([SEATED, SEATED + [0.006, 0, 0], SEATED])
+    rotations = np.stack([np.eye(3), np.eye(3), rotation_x(np.pi)])
+    np.testing.assert_array_equal(is_assembled(positions, rotations), [True, False, False])
+
+
+def test_relative_pose_of_the_nominal_layout() -> None:
+    """Leg 4 lies 200 mm to the robot's left and 170 mm nearer than the tray, and on the table."""
+    position, rotation = tray_from_leg(NOMINAL_POSES["top"], NOMINAL_POSES["leg4"])
+    # Tray axes in the tag frame: x = -x, y = -z (up), z = -y (back towards the robot).
+    np.testing.assert_allclose(position, [-0.20, -0.000625, 0.17], atol=1e-9)
+    np.testing.assert_allclose(rotation @ [0, 1, 0], [0, 0, -1], atol=1e-9)
+
+
+def test_the_tray_opens_upwards_and_legs_point_at_the_robot() -> None:
+    """Nominal attitudes in the base frame."""
+    _, tray = base_pose_from_tag(NOMINAL_POSES["top"])
+    np.testing.assert_allclose(tray @ [0, 1, 0], [0, 0, 1], atol=1e-9)
+    position, leg = base_pose_from_tag(NOMINAL_POSES["leg4"])
+    np.testing.assert_allclose(leg @ [0, -1, 0], [-1, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(position, [0.3715, 0.20, 0.015], atol=1e-9)
+
+
+def test_tag_and_base_frames_are_inverse() -> None:
+    """tag -> base -> tag keeps a pose; the formula of the reference holds."""
+    pose = np.array([0.1, 0.2, -0.3, 0.1, 0.5, -0.5, 0.7])
+    pose[3:] /= np.linalg.norm(pose[3:])
+    position, rotation = base_pose_from_tag(pose)
+    np.testing.assert_allclose(position, [0.3015 + 0.2, 0.1, 0.3], atol=1e-12)
+    back = tag_pose_from_base(position, rotation)
+    np.testing.assert_allclose(back[:3], pose[:3], atol=1e-12)
+    assert quaternion_angle(back[3:], pose[3:]) < 1e-6
+
+
+@pytest.mark.parametrize("level", list(START_RANGES))
+def test_starts_are_reproducible_in_range_and_on_the_table(level: str) -> None:
+    """The same seed gives the same start; offsets stay inside the documented half-widths."""
+    limits = START_RANGES[level]
+    spread = []
+    for seed in range(150):
+        start, again = sample_start(level, seed), sample_start(level, seed)
+        np.testing.assert_array_equal(start.arm_joints, again.arm_joints)
+        assert np.abs(start.arm_joints - geo.RESET_JOINTS_RAD).max() <= limits.joint_rad
+        fence = start.tag_from_part[OBSTACLE][:2] - NOMINAL_POSES[OBSTACLE][:2]
+        assert np.abs(fence).max() <= limits.obstacle_xy_m
+        for name in ONE_LEG_PARTS:
+            pose, nominal = start.tag_from_part[name], NOMINAL_POSES[name]
+            np.testing.assert_array_equal(pose, again.tag_from_part[name])
+            assert np.abs(pose[:2] - nominal[:2]).max() <= limits.part_xy_m + 1e-12
+            assert pose[2] == nominal[2]
+            assert quaternion_angle(pose[3:], nominal[3:]) <= limits.part_yaw_rad + 1e-6
+            spread.append(pose[:2] - nominal[:2])
+    assert np.std(spread) > 0.3 * limits.part_xy_m
+    assert not np.array_equal(
+        sample_start(level, 0).arm_joints, sample_start(level, 1).arm_joints
+    )
+
+
+def test_seeds_beyond_32_bits_differ() -> None:
+    """No folding of large seeds onto small ones."""
+    large = sample_start("low", 2**32 + 5).arm_joints
+    assert not np.array_equal(large, sample_start("low", 5).arm_joints)
+
+
+def test_unknown_randomness_names_the_choices() -> None:
+    """A clear sentence, at construction."""
+    with pytest.raises(ConfigError, match="choose low, med"):
+        OneLegConfig(randomness="high")  # type: ignore[arg-type]
+
+
+def test_corner_gaps_of_the_nominal_layout() -> None:
+    """By hand: front inner face at tag y 0.37, left inner face at tag x 0.165."""
+    gap_x, gap_y = corner_gaps(NOMINAL_POSES["top"], NOMINAL_POSES[OBSTACLE])
+    np.testing.assert_allclose(gap_x, 0.37 - 0.24 - 0.08125, atol=1e-9)
+    np.testing.assert_allclose(gap_y, 0.165 - 0.08125, atol=1e-9)
+
+
+def test_phases_follow_the_assembly() -> None:
+    """Start, then inserted but not screwed, then assembled."""
+    poses = {name: pose[None].copy() for name, pose in NOMINAL_POSES.items()}
+    tool, width = np.array([[0.5, 0.0, 0.3]]), np.array([0.065])
+    assert current_phase(poses, tool, width)[0] == 0
+    _, tray = base_pose_from_tag(poses["top"][0])
+    centre, _ = base_pose_from_tag(poses["top"][0])
+    for height, phase in ((0.060, 4), (0.0515, 6), (0.046875, 6)):
+        leg = centre + tray @ np.array([0.05625, height, -0.05625])
+        poses["leg4"] = tag_pose_from_base(leg, tray)[None]
+        assert current_phase(poses, tool, width)[0] == phase
+
+
+def test_reference_quaternions_keep_observations_continuous() -> None:
+    """Small turns about the vertical at the nominal pose do not flip the sign."""
+    for name in ("top", "leg1", OBSTACLE):
+        nominal = matrix_from_quaternion(NOMINAL_POSES[name][3:])
+        rows = []
+        for yaw in np.radians([-2.0, -0.1, 0.0, 0.1, 2.0]):
+            base = rotation_z(yaw) @ nominal
+            pose = tag_pose_from_base(np.zeros(3), np.eye(3))
+            from dppo_ros.core.rotations import quaternion_from_matrix
+
+            pose = np.concatenate([pose[:3], quaternion_from_matrix(base)])
+            rows.append(canonical_pose(name, pose)[3:])
+        assert np.abs(np.diff(rows, axis=0)).max() < 0.05
+        assert np.dot(rows[2], REFERENCE_QUATERNIONS[name]) > 0.99
+
+
+def test_jacobian_of_a_planar_arm_by_hand() -> None:
+    """Two joints about z, links of 1 m along x: column = axis x lever."""
+    anchors = np.array([[[0.0, 0, 0], [1.0, 0, 0]]])
+    axes = np.array([[[0.0, 0, 1], [0.0, 0, 1]]])
+    jacobian = geometric_jacobian(anchors, axes, np.array([[2.0, 0.0, 0.0]]))
+    expected = [[0, 0], [2, 1], [0, 0], [0, 0], [0, 0], [1, 1]]
+    np.testing.assert_allclose(jacobian[0], expected, atol=1e-12)
+
+
+def test_differential_ik_is_the_minimum_norm_solution() -> None:
+    """J dq equals the pose error and dq has no null-space part."""
+    rng = np.random.default_rng(1)
+    jacobian = rng.normal(size=(5, 6, 7))
+    position, goal = rng.normal(size=(2, 5, 3))
+    start = rotation_z(rng.normal(size=5))
+    target = rotation_x(0.3) @ start
+    step = differential_ik(jacobian, position, start, goal, target)
+    error = np.concatenate(
+        [goal - position, rotation_vector_from_matrix(target @ start.swapaxes(-1, -2))], axis=-1
+    )
+    np.testing.assert_allclose((jacobian @ step[..., None])[..., 0], error, atol=1e-9)
+    for index in range(5):
+        null = np.linalg.svd(jacobian[index])[2][-1]
+        assert abs(null @ step[index]) < 1e-9
+
+
+def test_gripper_latch_ignores_small_commands() -> None:
+    """|g| <= 0.019 keeps the state; beyond, the sign decides."""
+    previous = np.array([False, False, True, True, True])
+    command = np.array([0.019, 0.02, -0.019, -0.02, 1.0])
+    np.testing.assert_array_equal(
+        latch_gripper(previous, command), [False, True, True, False, True]
+    )
