@@ -13,33 +13,27 @@ Legend: B batch, To stacked observations, Do observation size, H chunk length, A
 from __future__ import annotations
 
 import io
-import json
 import logging
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
-import yaml
 from torch import Tensor, nn
 
 from dppo_ros.core.bundle import write_bundle
 from dppo_ros.core.errors import BundleError, ConfigError
-from dppo_ros.core.manifest import ActionEnvelope, BundleManifest, DenoisingSettings
 from dppo_ros.core.normalizer import MinMaxNormalizer
 from sim_training.config import ExportConfig
 from sim_training.diffusion.header import PolicyHeader
 from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.diffusion.sampler import step_mean
-from sim_training.envs.make import SIMULATORS
+from sim_training.export_record import make_manifest
 from sim_training.networks.mlp import DiffusionMlp
-from sim_training.policy_loading import LoadedPolicy, load_policy
-from sim_training.run_directory import git_output
+from sim_training.policy_loading import load_policy
 
 OPSET = 18
 PARITY_LIMIT = 1e-3
@@ -143,7 +137,7 @@ def run_export(config: ExportConfig) -> Path:
         "noise": samples.noise[:_GOLDEN_ROWS],
         "actions": samples.actions[:_GOLDEN_ROWS],
     }
-    manifest = _manifest(config, loaded, policy, parity)
+    manifest = make_manifest(config, loaded, policy, parity)
     return write_bundle(config.out, manifest, graph, golden, overwrite=config.overwrite).path
 
 
@@ -232,82 +226,6 @@ def measure_parity(graph: bytes, samples: Samples, header: PolicyHeader) -> dict
         "onnxruntime": onnxruntime.__version__,
         "opset": OPSET,
     }
-
-
-def _manifest(
-    config: ExportConfig,
-    loaded: LoadedPolicy,
-    policy: DiffusionPolicy,
-    parity: Mapping[str, object],
-) -> BundleManifest:
-    header, diffusion = loaded.header, policy.config
-    envelope = {key: np.array(header.envelope[key], np.float64) for key in header.envelope}
-    run_dir = loaded.checkpoint.path.parent.parent
-    return BundleManifest(
-        name=config.name or config.out.resolve().name,
-        task=header.task,
-        simulator=SIMULATORS.get(header.task, "unknown"),
-        observation=header.observation_spec,
-        action=header.action_spec,
-        observation_normalizer=header.observation_normalizer,
-        action_normalizer=header.action_normalizer,
-        observation_clip=header.observation_clip,
-        denoising=DenoisingSettings(
-            denoising_steps=diffusion.denoising_steps,
-            ft_denoising_steps=diffusion.ft_denoising_steps if header.finetuned else 0,
-            ddim_steps=diffusion.ddim_steps,
-            eta=0.0,
-            denoised_clip_value=diffusion.denoised_clip_value,
-            final_action_clip_value=diffusion.final_action_clip_value,
-        ),
-        horizon_steps=header.shape.horizon_steps,
-        act_steps=header.shape.act_steps,
-        cond_steps=header.shape.cond_steps,
-        control_rate_hz=header.control_rate_hz,
-        envelope=ActionEnvelope(**envelope),
-        training=_training_record(run_dir, loaded),
-        git_commit=git_output(Path(__file__).resolve().parent, "rev-parse", "HEAD") or "unknown",
-        data_hash=header.data_hash or "unknown",
-        parity=parity,
-        evaluation=_evaluation_record(config, loaded),
-    )
-
-
-def _training_record(run_dir: Path, loaded: LoadedPolicy) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "iteration": loaded.checkpoint.iteration,
-        "algorithm": loaded.checkpoint.loop["algorithm"],
-        "elapsed_s": loaded.checkpoint.loop["elapsed_s"],
-        "weights": loaded.weights,
-        "finetuned": loaded.header.finetuned,
-        "env": loaded.header.env,
-    }
-    path = run_dir / "config.yaml"
-    if path.is_file():
-        record["config"] = _without_machine(yaml.safe_load(path.read_text(encoding="utf-8")))
-    return record
-
-
-def _without_machine(value: Any) -> Any:  # noqa: ANN401  (any YAML value)
-    """Return a configuration with absolute paths cut to their last part."""
-    if isinstance(value, Mapping):
-        return {key: _without_machine(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_without_machine(entry) for entry in value]
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
-
-
-def _evaluation_record(config: ExportConfig, loaded: LoadedPolicy) -> dict[str, Any] | None:
-    folder = loaded.checkpoint.path
-    default = folder.parent.parent / "eval" / folder.name / "evaluation.json"
-    path = config.evaluation or default
-    if not path.is_file():
-        if config.evaluation is not None:
-            raise ConfigError(f"evaluation {path} does not exist; run `dppo eval` first")
-        return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    record.pop("episodes", None)
-    return record
 
 
 def _strip_private_text(model: onnx.ModelProto) -> None:

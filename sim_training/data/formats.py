@@ -34,6 +34,7 @@ from dppo_ros.core.spec import VectorSpec
 SCHEMA_VERSION = 1
 _NPZ_FILES = ("train.npz", "normalization.npz")
 _TINY_RANGE = 1e-5
+_LEAST_OBSERVATION_RANGE = 0.02
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,9 @@ class EpisodeDataset:
 
     def normalizers(self) -> tuple[MinMaxNormalizer, MinMaxNormalizer]:
         """Return observation and action normaliser, computed from the data if there is none."""
-        observation = self.observation_normalizer or normalizer_of(self.states)
+        observation = self.observation_normalizer or normalizer_of(
+            self.states, _LEAST_OBSERVATION_RANGE
+        )
         return observation, self.action_normalizer or normalizer_of(self.actions)
 
     def envelope(self) -> dict[str, list[float]]:
@@ -115,13 +118,26 @@ class EpisodeDataset:
         }
 
 
-def normalizer_of(samples: NDArray[np.float32]) -> MinMaxNormalizer:
-    """Return min-max scaling; ranges under 1e-5 count as constant, so noise is not blown up."""
+def normalizer_of(samples: NDArray[np.float32], least_range: float = 0.0) -> MinMaxNormalizer:
+    """Return min-max scaling that does not blow up noise.
+
+    Args:
+        samples: (N, D) raw values.
+        least_range: narrower ranges are widened to this about their middle. Observations use
+            0.02 (SI units): a part that only trembles by 0.1 mm in the simulator must not fill
+            [-1, 1], or a millimetre of sensor noise would saturate the input. Ranges under 1e-5
+            count as constant.
+    """
     low = samples.min(axis=0).astype(np.float64)
     high = samples.max(axis=0).astype(np.float64)
     middle = 0.5 * (low + high)
-    tiny = high - low < _TINY_RANGE
-    return MinMaxNormalizer(np.where(tiny, middle, low), np.where(tiny, middle, high))
+    half = np.maximum(0.5 * (high - low), 0.5 * least_range)
+    half = np.where(high - low < _TINY_RANGE, 0.0, half)
+    wide = high - low >= least_range
+    return MinMaxNormalizer(
+        np.where(wide & (half > 0), low, middle - half),
+        np.where(wide & (half > 0), high, middle + half),
+    )
 
 
 def write_dataset(folder: Path, dataset: EpisodeDataset, overwrite: bool = False) -> Path:

@@ -97,6 +97,12 @@ def test_almost_constant_columns_are_not_blown_up() -> None:
     assert abs(normalizer_of(samples).normalize(samples)).max() < 1e-5
 
 
+def test_trembling_observations_do_not_fill_the_range() -> None:
+    samples = np.array([[0.1, 0.0], [0.1001, 0.5]], dtype=np.float32)
+    scaled = normalizer_of(samples, 0.02).normalize(samples)
+    np.testing.assert_allclose(scaled, [[-0.005, -1.0], [0.005, 1.0]], atol=1e-5)
+
+
 def test_envelope_ignores_the_border_between_trajectories() -> None:
     data = dataclasses.replace(
         walk((2, 2)), actions=np.array([[0.0], [1.0], [50.0], [52.0]], dtype=np.float32)

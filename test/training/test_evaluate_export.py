@@ -21,7 +21,8 @@ from sim_training.config import (
     PretrainConfig,
 )
 from sim_training.envs.toy import ToyReachConfig
-from sim_training.evaluate import evaluate_policy, make_eval_env, run_evaluate, wilson_interval
+from sim_training.evaluate import evaluate_policy, make_eval_env, run_evaluate
+from sim_training.evaluation_result import wilson_interval
 from sim_training.export import export_graph, run_export
 from sim_training.finetune import run_finetune
 from sim_training.policy_loading import load_policy
