@@ -33,19 +33,18 @@ _CURVES = (
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Write one HTML page about training runs, their evaluations and a policy bundle."""
+    """Write one HTML page about training runs, a policy bundle and a recorded episode."""
 
     runs: tuple[Path, ...] = ()
     """Run directories of `dppo pretrain` and `dppo finetune`."""
     bundle: Path | None = None
     """Policy bundle to describe."""
+    bag: Path | None = None
+    """Recorded episode of the simulated cell, drawn as a film strip."""
+    picture: Path | None = None
+    """PNG file for the film strip alone."""
     title: str = "dppo_ros report"
     out: Path = Path("report.html")
-
-    def __post_init__(self) -> None:
-        """Check that there is something to report."""
-        if not self.runs and self.bundle is None:
-            raise ConfigError("nothing to report; give --runs RUN_DIRECTORY ... or --bundle FOLDER")
 
 
 @dataclass(frozen=True)
@@ -82,13 +81,33 @@ def write_report(config: ReportConfig) -> Path:
     """Writes the page and returns its path.
 
     Raises:
+        ConfigError: There is nothing to report.
         DataError: A run directory or bundle lacks the files of one.
+        BagError: The bag does not hold the states of the simulated cell.
+        EnvironmentUnavailableError: There is no off-screen OpenGL to draw the episode with.
     """
+    if not config.runs and config.bundle is None and config.bag is None:
+        raise ConfigError("nothing to report; give --runs FOLDER ..., --bundle or --bag FOLDER")
+    if config.picture is not None and config.bag is None:
+        raise ConfigError(f"picture is {config.picture} but there is no --bag to draw")
     sections = list(run_sections(config.runs))
     if config.bundle is not None:
         sections.append(bundle_section(config.bundle))
+    if config.bag is not None:
+        sections.append(_episode_section(config.bag, config.picture))
     written = time.strftime("written %Y-%m-%d %H:%M")
     return html_page.write_page(config.out, config.title, written, sections)
+
+
+def _episode_section(bag: Path, picture: Path | None) -> Section:
+    # Imported here: everything else in a report needs neither MuJoCo nor a graphics driver.
+    from sim_training.filmstrip import film_strip
+
+    png, caption = film_strip(bag)
+    if picture is not None:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.write_bytes(png)
+    return Section(f"Episode: {bag.name}", html_page.picture(png, caption))
 
 
 def run_sections(runs: Sequence[Path]) -> Iterator[Section]:

@@ -54,7 +54,9 @@ def test_page_is_self_contained(tmp_path: Path) -> None:
 
 def test_nothing_to_report_is_refused() -> None:
     with pytest.raises(ConfigError, match="nothing to report"):
-        ReportConfig()
+        write_report(ReportConfig())
+    with pytest.raises(ConfigError, match="no --bag"):
+        write_report(ReportConfig(bundle=Path("b"), picture=Path("p.png")))
 
 
 def test_folder_that_is_no_run_is_refused_with_its_path(tmp_path: Path) -> None:
