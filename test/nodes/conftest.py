@@ -6,10 +6,15 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from gentle_policy import write_gentle_bundle
+
+if TYPE_CHECKING:
+    from ros_harness import Harness
 
 _DOMAINS = itertools.count(os.getpid())
 
@@ -27,3 +32,14 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     return domain
+
+
+@pytest.fixture
+def harness(ros_domain: int, tmp_path: Path) -> Iterator[Harness]:
+    """Return a harness for node processes in this test's own domain."""
+    pytest.importorskip("rclpy")
+    from ros_harness import Harness
+
+    made = Harness(ros_domain, tmp_path)
+    yield made
+    made.close()

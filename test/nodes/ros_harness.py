@@ -1,0 +1,156 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Real node processes under test, driven by a node in the test process.
+
+Nothing here sleeps for timing: every wait is for a condition, with a deadline that is generous
+because the machine may be busy, and a failure shows the log of the nodes.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rclpy
+import yaml
+from rclpy.executors import SingleThreadedExecutor
+
+from dppo_ros import graph, messages, qos, supervisor
+
+DEADLINE_S = 30.0
+TRANSITIONS = {"configure": 1, "cleanup": 2, "activate": 3, "deactivate": 4}
+
+
+class NodeUnderTest:
+    """A node process and its log."""
+
+    def __init__(self, name: str, parameters: dict[str, object], folder: Path) -> None:
+        file = folder / f"{name}_{time.monotonic_ns()}.yaml"
+        file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
+        self.name = name
+        self.log: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", "-m", f"dppo_ros.nodes.{name}", "--ros-args",
+             "-r", f"__node:={name}", "--params-file", str(file)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=supervisor.child_environment(),
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.log.extend(line.rstrip() for line in self.process.stdout)
+
+    def said(self, text: str) -> bool:
+        """Return whether a line of the log contains a text."""
+        return any(text in line for line in list(self.log))
+
+    def finish(self, number: int = signal.SIGINT) -> int:
+        """Signal the process and return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            code = self.process.wait(DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            pytest.fail(f"{self.name} does not end after signal {number}:\n" + "\n".join(self.log))
+        self._reader.join(DEADLINE_S)
+        return code
+
+
+class Harness:
+    """A ROS node in the test process and the node processes that it started."""
+
+    def __init__(self, domain: int, folder: Path) -> None:
+        self._folder = folder
+        self._context = rclpy.Context()
+        rclpy.init(args=[], context=self._context, domain_id=domain)
+        self.node = rclpy.create_node("tester", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self.nodes: dict[str, NodeUnderTest] = {}
+
+    def close(self) -> None:
+        """End every process and this node."""
+        for node in self.nodes.values():
+            if node.process.poll() is None:
+                node.process.kill()
+                node.process.wait()
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
+
+    def start(self, name: str, **parameters: object) -> NodeUnderTest:
+        """Start a node process."""
+        self.nodes[name] = NodeUnderTest(name, parameters, self._folder)
+        return self.nodes[name]
+
+    def until(self, condition: Callable[[], object], what: str = "the condition") -> None:
+        """Handle messages until a condition holds; fail with the logs when it never does."""
+        deadline = time.monotonic() + DEADLINE_S
+        while not condition():
+            if time.monotonic() > deadline:
+                logs = [f"[{n.name}] {line}" for n in self.nodes.values() for line in n.log]
+                pytest.fail(f"waited {DEADLINE_S:g} s for {what}\n" + "\n".join(logs))
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def call(self, service: str, kind: str, **fields: object) -> Any:
+        """Call a service and return its response."""
+        message = messages.message_class(kind)
+        client = self.node.create_client(message, service)
+        self.until(client.service_is_ready, f"service {service}")
+        future = client.call_async(message.Request(**fields))
+        self.until(future.done, f"an answer of {service}")
+        self.node.destroy_client(client)
+        return future.result()
+
+    def transition(self, name: str, transition: str) -> bool:
+        """Ask a node for a lifecycle transition and return whether it succeeded."""
+        kind = messages.message_class("lifecycle_msgs/msg/Transition")
+        request = kind(id=TRANSITIONS[transition])
+        service = f"/{name}/change_state"
+        return self.call(service, "lifecycle_msgs/srv/ChangeState", transition=request).success
+
+    def state(self, name: str) -> str:
+        """Return the lifecycle state of a node."""
+        answer = self.call(f"/{name}/get_state", "lifecycle_msgs/srv/GetState")
+        return answer.current_state.label
+
+    def bring_up(self, name: str, **parameters: object) -> NodeUnderTest:
+        """Start, configure and activate a node."""
+        node = self.start(name, **parameters)
+        for transition in ("configure", "activate"):
+            assert self.transition(name, transition), "\n".join(node.log)
+        return node
+
+    def listen(self, name: str) -> list[Any]:
+        """Return a list that grows by every message of a topic of the graph."""
+        entry = graph.topic(name)
+        received: list[Any] = []
+        self.node.create_subscription(
+            messages.message_class(entry.type), f"/{name}", received.append,
+            qos.profile(entry.quality, depth=200),
+        )  # fmt: skip
+        self.until(lambda: self.node.count_publishers(f"/{name}") > 0, f"a publisher of {name}")
+        return received
+
+    def publisher(self, name: str, listeners: int = 1) -> Any:
+        """Return a publisher of a topic of the graph, once somebody listens."""
+        entry = graph.topic(name)
+        made = self.node.create_publisher(
+            messages.message_class(entry.type), f"/{name}", qos.profile(entry.quality)
+        )
+        self.until(lambda: made.get_subscription_count() >= listeners, f"a listener of {name}")
+        return made
+
+    def now_ns(self) -> int:
+        """Return the time of the test's node."""
+        return int(self.node.get_clock().now().nanoseconds)

@@ -1,0 +1,157 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The twin and the recorder as processes: what is published, reset, what a bag looks like."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gentle_policy import CENTRE_M
+
+from dppo_ros import graph, messages
+from dppo_ros.bag.episodes import read_episode
+from dppo_ros.core.observation import assemble_observation, furniture_observation_spec
+
+pytestmark = pytest.mark.ros
+rclpy = pytest.importorskip("rclpy")
+
+from ros_harness import Harness  # noqa: E402 - needs rclpy
+
+FAST = {"real_time_factor": 4.0, "seed": 5}
+DOWN = [1.0, 0.0, 0.0, 0.0]
+
+
+def test_twin_publishes_the_cell_and_obeys_targets(harness: Harness) -> None:
+    from sim_training.envs.furniture.cell import OneLegCell
+
+    harness.start("sim", **FAST)
+    assert harness.transition("sim", "configure")
+    poses, joints = harness.listen("tool_pose"), harness.listen("joint_states")
+    legs, status = harness.listen("parts/leg4/pose"), harness.listen("task/status")
+    clock = harness.listen("clock")
+    target, gripper = harness.publisher("target_pose"), harness.publisher("gripper/command")
+    assert harness.transition("sim", "activate")
+    harness.until(lambda: poses and joints and legs and status, "the first control tick")
+    expected = OneLegCell("low").reset(5)
+    first = messages.decode_pose(poses[0])
+    np.testing.assert_array_equal(first.values[:3], expected.robot.tool_position)
+    leg = messages.decode_pose(legs[0])
+    np.testing.assert_array_equal(leg.values, expected.tag_from_part["leg4"])
+    assert (first.stamp_ns, first.frame, leg.frame) == (0, "panda_link0", "tag")
+    width = messages.decode_gripper_width(joints[0]).values[0]
+    assert width == pytest.approx(float(expected.robot.gripper_width))
+    goal = [*CENTRE_M, *DOWN]
+    target.publish(messages.encode_pose(0, "panda_link0", goal))
+    gripper.publish(messages.encode_vector(0, ("gripper",), [-1.0]))
+
+    def distance(index: int) -> float:
+        return float(np.linalg.norm(messages.decode_pose(poses[index]).values[:3] - CENTRE_M))
+
+    harness.until(lambda: distance(-1) < 0.5 * distance(0), "the tool to move to its goal")
+    times = [messages.stamp_to_ns(message.clock) for message in clock]
+    assert times == sorted(times)
+    assert harness.call("/sim/reset", "std_srvs/srv/Trigger").success
+    harness.until(
+        lambda: messages.decode_status(status[-1])[1]["episode"] == "1", "the next episode"
+    )
+    assert harness.nodes["sim"].finish(signal.SIGTERM) == 0
+
+
+def test_twin_survives_a_life_cycle_and_refuses_rates_that_do_not_fit(harness: Harness) -> None:
+    node = harness.start("sim", slices_per_tick=7)
+    assert not harness.transition("sim", "configure")
+    assert node.said("whole multiples of the physics step of 2 ms")
+    node.finish()
+    node = harness.start("sim", **FAST)
+    for transition in ("configure", "activate", "deactivate", "cleanup", "configure", "activate"):
+        assert harness.transition("sim", transition)
+    assert harness.state("sim") == "active"
+    assert node.finish() == 0
+
+
+def test_recorder_writes_a_whole_bag_on_sigint_and_nothing_that_looks_whole_when_killed(
+    harness: Harness, gentle_bundle: Path, tmp_path: Path
+) -> None:
+    bag = tmp_path / "bag"
+    recorder = harness.start("recorder", path=str(bag), bundle=str(gentle_bundle), seed=9)
+    assert harness.transition("recorder", "configure")
+    assert harness.transition("recorder", "activate")
+    publishers = {entry.name: harness.publisher(entry.name) for entry in graph.TOPICS}
+    stream_names = {entry.name: stream for stream, entry in graph.stream_topics().items()}
+    pose = [*CENTRE_M, *DOWN]
+    for stamp_ns in (10, 20, 30):
+        for name in (*stream_names, "target_pose"):
+            stream = stream_names.get(name, "")
+            if stream == "gripper_width":
+                names = ("a_finger_joint1", "a_finger_joint2")
+                message = messages.encode_vector(stamp_ns, names, [0.01, 0.02])
+            elif stream == "tool_twist":
+                message = messages.encode_twist(stamp_ns, "panda_link0", np.zeros(6))
+            else:
+                message = messages.encode_pose(stamp_ns, "panda_link0", pose)
+            publishers[name].publish(message)
+        gripper = messages.encode_vector(stamp_ns, ("gripper",), [1.0])
+        publishers["gripper/command"].publish(gripper)
+    diagnostics = harness.listen("diagnostics")
+
+    def recorded() -> int:
+        values = [messages.decode_status(message)[1] for message in diagnostics]
+        return max((int(entry.get("messages", 0)) for entry in values), default=0)
+
+    harness.until(lambda: recorded() >= 33, "the messages to be on disk")
+    assert not bag.exists()
+    assert recorder.finish(signal.SIGINT) == 0
+    episode = read_episode(bag, list(graph.stream_topics()))
+    assert sorted(episode.goals) == [10, 20, 30]
+    assert episode.grippers == {10: 1.0, 20: 1.0, 30: 1.0}
+    assert len(episode.samples) == 3 * len(stream_names)
+    assert episode.metadata["bundle"] == "gentle"
+    assert episode.metadata["seed"] == "9"
+    assert len(episode.metadata["bundle_sha256"]) == 64
+
+    taken = harness.start("recorder", path=str(bag))
+    assert not harness.transition("recorder", "configure")
+    assert taken.said("exists already")
+    taken.finish()
+
+    killed = harness.start("recorder", path=str(tmp_path / "killed"))
+    assert harness.transition("recorder", "configure")
+    assert harness.transition("recorder", "activate")
+    killed.process.kill()
+    killed.process.wait()
+    assert not (tmp_path / "killed").exists()
+
+
+def test_observation_from_messages_is_the_observation_of_training() -> None:
+    # Same numbers through poses and quaternions as straight from the simulation: the encoding
+    # of the topics may cost rounding, nothing more.
+    from dppo_ros.core.aligner import ObservationAligner
+    from dppo_ros.core.rotations import quaternion_from_matrix
+    from sim_training.envs.furniture.cell import OneLegCell
+
+    state = OneLegCell("med").reset(3)
+    robot = state.robot
+    spec = furniture_observation_spec()
+    expected = assemble_observation(spec, robot, state.tag_from_part)
+    tool = [*robot.tool_position, *quaternion_from_matrix(robot.base_from_tool)]
+    twist = [*robot.tool_linear_velocity, *robot.tool_angular_velocity]
+    fingers = ("panda_finger_joint1", "panda_finger_joint2")
+    sent = {
+        "tool_pose": messages.encode_pose(7, "panda_link0", tool),
+        "tool_twist": messages.encode_twist(7, "panda_link0", twist),
+        "gripper_width": messages.encode_vector(7, fingers, state.finger_positions),
+        **{
+            f"{name}_pose": messages.encode_pose(7, "tag", pose)
+            for name, pose in state.tag_from_part.items()
+        },
+    }
+    aligner = ObservationAligner(spec)
+    found = []
+    for stream, message in sent.items():
+        sample = messages.decode_stream(stream, message)
+        found += aligner.add(stream, sample.stamp_ns, sample.values, sample.frame)
+    assert len(found) == 1
+    np.testing.assert_allclose(found[0].vector, expected, atol=1e-6)
