@@ -39,14 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("sim_training").setLevel(logging.INFO)
-    from sim_training.train import TrainingInterrupted
 
+    # Torch-free up to here: `dppo doctor` must work where torch is missing.
     try:
         return _dispatch(words)
     except DppoError as error:
         print(f"dppo: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except (KeyboardInterrupt, TrainingInterrupted) as stop:
+    except KeyboardInterrupt as stop:
         print(f"dppo: {stop or 'interrupted'}", file=sys.stderr)
         return EXIT_INTERRUPTED
 

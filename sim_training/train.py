@@ -40,7 +40,7 @@ from sim_training.run_progress import RunProgress
 logger = logging.getLogger(__name__)
 
 
-class TrainingInterrupted(Exception):
+class TrainingInterrupted(KeyboardInterrupt):
     """SIGINT arrived; a checkpoint has been written."""
 
 

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,19 @@ def test_table_folds_fine_packages_and_shows_brackets(
     shown = capsys.readouterr().out
     assert "3 installed as tested" in shown and "p1" not in shown
     assert "pip install 'x[gpu]'" in shown
+
+
+@pytest.mark.parametrize("library", ["torch", "mujoco", "onnxruntime"])
+def test_command_works_where_a_heavy_library_is_missing(library: str) -> None:
+    # The report must come out on the very machine where something is missing.
+    program = (
+        "import sys\n"
+        f"sys.modules[{library!r}] = None\n"
+        "from sim_training import cli, doctor\n"
+        "for name in ('_rendering_checks', '_ros_checks', '_gpu_checks'):\n"
+        "    setattr(doctor, name, lambda: iter(()))\n"
+        "cli.main(['doctor', '--json'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert json.loads(done.stdout)["checks"]
