@@ -75,6 +75,15 @@ class BringUp:
             return self._continue() if state == "active" else []
         return self._continue()
 
+    def overdue(self, name: str) -> list[Request]:
+        """Return what to ask a restarted node for once more, nothing when it has come back.
+
+        A request that was sent right after a crash may have gone to the dead process.
+        """
+        asks = {"unconfigured": CONFIGURE, "inactive": ACTIVATE}
+        state = self._states[name]
+        return [Request(name, asks[state])] if name in self._restarting and state in asks else []
+
     def _continue(self) -> list[Request]:
         names = list(self._states)
         if "unconfigured" in self._states.values() and self._next == 0:

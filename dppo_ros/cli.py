@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dppo_ros import __version__, graph
-from dppo_ros.core.errors import ConfigError, DppoError, EnvironmentUnavailableError
+from dppo_ros.core.errors import DppoError, EnvironmentUnavailableError
 
 EXIT_REFUSED = 2
 
@@ -35,11 +35,10 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "up",
         help="start all nodes of a task, as the launch file does",
         description="Starts the nodes of the task as separate processes, configures and activates "
-        "them, and ends with the episode. Exit code: 0 assembled, 3 not assembled in time, "
-        "2 refused, 1 failed, 130 interrupted.",
+        "them, and ends with the episode. Settings may also be given as in launch: seed:=3. "
+        "Exit code: 0 assembled, 3 not assembled in time, 2 refused, 1 failed, 130 interrupted.",
     )
     up.add_argument("task", choices=("one_leg",), help="the task to run")
-    up.add_argument("settings", nargs="*", metavar="NAME:=VALUE", help="the same in launch style")
     for argument in graph.ARGUMENTS:
         flag = "--" + argument.name.replace("_", "-")
         text = f"{argument.value.description}{argument.value.allowed()}"
@@ -64,22 +63,13 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def up_arguments(options: argparse.Namespace) -> dict[str, str]:
-    """Return the launch arguments that were given, flags and NAME:=VALUE alike.
-
-    Raises:
-        ConfigError: A setting is not of that form.
-    """
+    """Return the launch arguments that were given, flags and NAME:=VALUE alike."""
     given = {
         argument.name: str(getattr(options, argument.name))
         for argument in graph.ARGUMENTS
         if getattr(options, argument.name) is not None
     }
-    for setting in options.settings:
-        name, separator, value = setting.partition(":=")
-        if not separator:
-            raise ConfigError(f"setting {setting!r} is not of the form NAME:=VALUE")
-        given[name] = value
-    return given
+    return {**given, **options.settings}
 
 
 def _up(options: argparse.Namespace) -> int:
@@ -117,7 +107,14 @@ def _print_line(source: str, line: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    options = build_parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # argparse cannot take positional arguments between options; these can stand anywhere.
+    settings = dict(word.split(":=", 1) for word in given if ":=" in word)
+    parser = build_parser()
+    options = parser.parse_args([word for word in given if ":=" not in word])
+    options.settings = settings
+    if settings and options.command != "up":
+        parser.error(f"settings like {next(iter(settings))}:=... belong to 'up'")
     commands = {"up": _up, "replay": _replay}
     try:
         return commands[options.command](options)

@@ -28,13 +28,13 @@ from rclpy.utilities import try_shutdown
 
 from dppo_ros.bringup import GOALS, BringUp, Request
 from dppo_ros.graph import NodeLaunch, Plan
-from dppo_ros.messages import RosObject, message_class
+from dppo_ros.nodes.process import SUPERVISOR_VARIABLE
+from dppo_ros.transitions import Transitions
 
 EXIT_OK, EXIT_DEFECT, EXIT_REFUSED, EXIT_NOT_ASSEMBLED = 0, 1, 2, 3
 _START_TIMEOUT_S = 60.0
 _GRACE_S = {"recorder": 60.0}
 _DEFAULT_GRACE_S = 10.0
-_TRANSITIONS = {"configure": 1, "activate": 3}
 _POLL_S = 0.05
 
 
@@ -62,7 +62,7 @@ class NodeProcess:
             text=True,
             errors="replace",
             start_new_session=True,  # a Ctrl-C reaches us alone; we decide the order
-            env=child_environment(),
+            env={**child_environment(), SUPERVISOR_VARIABLE: str(os.getpid())},
         )
         self._reader = threading.Thread(target=self._repeat, daemon=True)
         self._reader.start()
@@ -121,9 +121,6 @@ class Supervisor:
         self._bringup = BringUp([launch.node.name for launch in plan.nodes])
         self._processes: dict[str, NodeProcess] = {}
         self._restarts: dict[str, int] = {}
-        self._wanted: list[Request] = []
-        self._pending: dict[Request, RosObject] = {}
-        self._clients: dict[str, RosObject] = {}
         self._signal = 0
         self._deadline = 0.0
         self._exit_code: int | None = None
@@ -138,6 +135,7 @@ class Supervisor:
         }
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node("dppo_ros_up", start_parameter_services=False)
+        self._transitions = Transitions(self._node)
         executor = SingleThreadedExecutor()
         executor.add_node(self._node)
         try:
@@ -166,9 +164,6 @@ class Supervisor:
     def _start_all(self) -> None:
         self._begun = time.monotonic()
         for launch in self._plan.nodes:
-            service = message_class("lifecycle_msgs/srv/ChangeState")
-            name = launch.node.name
-            self._clients[name] = self._node.create_client(service, f"/{name}/change_state")
             self._start(launch)
 
     def _start(self, launch: NodeLaunch) -> None:
@@ -176,7 +171,12 @@ class Supervisor:
         process = NodeProcess(launch, self._folder, self._echo)
         self._processes[name] = process
         self._echo("up", f"node {name} started, process {process.process.pid}")
-        self._wanted += self._bringup.started(name)
+        self._transitions.forget(name)
+        self._ask(self._bringup.started(name))
+
+    def _ask(self, requests: list[Request]) -> None:
+        for request in requests:
+            self._transitions.ask(request)
         self._deadline = time.monotonic() + _START_TIMEOUT_S
 
     def _step(self) -> None:
@@ -186,32 +186,20 @@ class Supervisor:
                 self._on_exit(process)
         if self._exit_code is not None:
             return
-        for request in list(self._wanted):
-            if self._clients[request.node].service_is_ready():
-                self._wanted.remove(request)
-                self._pending[request] = self._call(request)
-        for request, future in list(self._pending.items()):
-            if future.done():
-                del self._pending[request]
-                self._on_answer(request, future.result())
-        if (self._wanted or self._pending) and time.monotonic() > self._deadline:
-            late = ", ".join(sorted({r.node for r in (*self._wanted, *self._pending)}))
+        for request, success in self._transitions.poll():
+            self._on_answer(request, success)
+        if self._transitions.waiting and time.monotonic() > self._deadline:
+            late = ", ".join(sorted({request.node for request in self._transitions.waiting}))
             self._end(EXIT_DEFECT, f"no answer from {late} within {_START_TIMEOUT_S:g} s")
 
-    def _call(self, request: Request) -> RosObject:
-        message = message_class("lifecycle_msgs/srv/ChangeState").Request()
-        message.transition.id = _TRANSITIONS[request.transition]
-        return self._clients[request.node].call_async(message)
-
-    def _on_answer(self, request: Request, response: RosObject) -> None:
-        if not response.success:
+    def _on_answer(self, request: Request, success: bool) -> None:
+        if not success:
             self._end(
                 EXIT_REFUSED,
                 f"node {request.node} refused to {request.transition}; its reason is above",
             )
             return
-        self._deadline = time.monotonic() + _START_TIMEOUT_S
-        self._wanted += self._bringup.reached(request.node, GOALS[request.transition])
+        self._ask(self._bringup.reached(request.node, GOALS[request.transition]))
         if self._bringup.ready:
             self._echo("up", f"all nodes active after {time.monotonic() - self._begun:.1f} s")
 

@@ -20,6 +20,7 @@ from launch.actions import (
     RegisterEventHandler,
     SetEnvironmentVariable,
     Shutdown,
+    TimerAction,
 )
 from launch.event_handlers import OnProcessExit, OnProcessStart
 from launch.substitutions import LaunchConfiguration
@@ -32,6 +33,7 @@ from dppo_ros import graph
 from dppo_ros.bringup import CONFIGURE, GOALS, BringUp, Request
 from launch import Action, LaunchContext, LaunchDescription
 
+RETRY_S = 5.0
 TRANSITION_IDS = {
     "configure": Transition.TRANSITION_CONFIGURE,
     "activate": Transition.TRANSITION_ACTIVATE,
@@ -105,7 +107,15 @@ def handlers(
         ]
 
     def on_start(context: LaunchContext) -> list[Action]:
-        return ask(bringup.started(name))
+        return [*ask(bringup.started(name)), *repeat(context)]
+
+    def repeat(context: LaunchContext, due: bool = False) -> list[Action]:
+        """Ask a restarted node again until it has come back; see ``BringUp.overdue``."""
+        overdue = bringup.overdue(name)
+        if not overdue or context.is_shutdown:
+            return []
+        later = OpaqueFunction(function=partial(repeat, due=True))
+        return [*(ask(overdue) if due else []), TimerAction(period=RETRY_S, actions=[later])]
 
     def on_exit(context: LaunchContext) -> list[Action]:
         exits.append(name)

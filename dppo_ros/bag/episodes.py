@@ -7,6 +7,7 @@ Legend: D_o observation numbers, D_a action numbers, n actions in a chunk.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,9 +141,18 @@ def _read(path: Path, reader: Reader, streams: Collection[str]) -> Episode:
     by_id = {c.id: name for name, connections in found.items() for c in connections}
     store = typestore()
     chosen = [connection for connections in found.values() for connection in connections]
+    read: Counter[int] = Counter()
     for connection, receive_ns, raw in reader.messages(connections=chosen):
         name = by_id[connection.id]
         handlers[name](receive_ns, store.deserialize_cdr(raw, connection.msgtype))
+        read[connection.id] += 1
+    for connection in chosen:
+        # MCAP without checksums can lose records to damage without any error from the reader.
+        if read[connection.id] != connection.msgcount:
+            raise BagError(
+                f"bag {path} holds {read[connection.id]} readable messages on {connection.topic}, "
+                f"but its index counts {connection.msgcount}; it is damaged, copy it again"
+            )
     return episode
 
 

@@ -41,7 +41,7 @@ class CommandNode(ManagedNode):
         self._arrivals: dict[int, int] = {}
         self._latency = LatencyWindow()
         self._sequence = 0
-        self._reported = (Mode.DISABLED, "")
+        self._logged = (Mode.DISABLED, "")
 
     def configure(self) -> None:
         """Read rate, chunk size and action layout from the bundle, create the topics.
@@ -208,10 +208,18 @@ class CommandNode(ManagedNode):
         goal = self._commander.tick(now_ns)
         if goal is not None:
             self._send(goal, now_ns)
-        if (self._commander.mode, self._commander.reason) != self._reported:
-            if self._commander.mode in (Mode.HOLDING, Mode.STOPPED):
-                self.get_logger().warning(f"{self._commander.mode.value}: {self._commander.reason}")
+        if (self._commander.mode, self._commander.reason) != self._logged:
+            self._log_mode()
             self._report(now_ns)
+
+    def _log_mode(self) -> None:
+        assert self._commander is not None
+        mode, reason = self._commander.mode, self._commander.reason
+        self._logged = (mode, reason)
+        if mode in (Mode.HOLDING, Mode.STOPPED):
+            self.get_logger().warning(f"{mode.value}: {reason}")
+        else:
+            self.get_logger().info(mode.value)
 
     def _send(self, goal: Goal, now_ns: int) -> None:
         frame = self.text("base_frame")
@@ -265,7 +273,6 @@ class CommandNode(ManagedNode):
         }
         level = "error" if mode is Mode.STOPPED else "warn" if mode is Mode.HOLDING else "ok"
         self._status.publish(messages.encode_status(now_ns, "command", level, mode.value, values))
-        self._reported = (mode, reason)
 
     def _diagnose(self) -> None:
         if not self.active or self._commander is None:

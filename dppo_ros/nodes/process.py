@@ -9,6 +9,7 @@ must still send a hold goal or finish a bag could no longer do so.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -24,6 +25,9 @@ from rclpy.utilities import try_shutdown
 
 from dppo_ros.core.errors import DppoError
 from dppo_ros.nodes.base import ManagedNode
+
+SUPERVISOR_VARIABLE = "DPPO_ROS_SUPERVISOR"
+"""Process number of the supervisor that started a node; without it the node ends itself."""
 
 _SPIN_S = 0.1
 
@@ -66,7 +70,7 @@ def _spin(node: ManagedNode, stop: threading.Event) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        while not stop.is_set() and node.exit_code is None:
+        while not stop.is_set() and node.exit_code is None and not _is_orphan():
             _spin_once(node, executor)
         _shut_down(node, executor)
     except ExternalShutdownException:
@@ -74,6 +78,12 @@ def _spin(node: ManagedNode, stop: threading.Event) -> int:
     finally:
         executor.shutdown()
     return node.exit_code or 0
+
+
+def _is_orphan() -> bool:
+    """Return whether the supervisor that started this process is gone, as after kill -9."""
+    supervisor = os.environ.get(SUPERVISOR_VARIABLE, "")
+    return supervisor.isdecimal() and os.getppid() != int(supervisor)
 
 
 def _shut_down(node: ManagedNode, executor: SingleThreadedExecutor) -> None:

@@ -177,9 +177,7 @@ def test_clock_that_goes_back_holds_and_recovers() -> None:
     assert run(machine, 2 * PERIOD, 3 * PERIOD)[0].action is not None
 
 
-numbers = st.one_of(
-    st.floats(-2.0, 2.0), st.sampled_from([np.nan, np.inf, -np.inf, 1e300, -1e300])
-)
+numbers = st.one_of(st.floats(-2.0, 2.0), st.sampled_from([np.nan, np.inf, -np.inf, 1e300, -1e300]))
 
 
 @given(
@@ -217,4 +215,6 @@ def test_whatever_happens_goals_are_finite_and_inside_the_box(
         assert np.isfinite(goal.position).all()
         assert (goal.position >= LIMITS.workspace_minimum_m).all()
         assert (goal.position <= LIMITS.workspace_maximum_m).all()
-        np.testing.assert_allclose(goal.base_from_tool @ goal.base_from_tool.T, np.eye(3), atol=1e-6)
+        np.testing.assert_allclose(
+            goal.base_from_tool @ goal.base_from_tool.T, np.eye(3), atol=1e-6
+        )

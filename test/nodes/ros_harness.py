@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import rclpy
@@ -23,6 +22,7 @@ import yaml
 from rclpy.executors import SingleThreadedExecutor
 
 from dppo_ros import graph, messages, qos, supervisor
+from dppo_ros.messages import RosObject
 
 DEADLINE_S = 30.0
 TRANSITIONS = {"configure": 1, "cleanup": 2, "activate": 3, "deactivate": 4}
@@ -102,7 +102,7 @@ class Harness:
                 pytest.fail(f"waited {DEADLINE_S:g} s for {what}\n" + "\n".join(logs))
             self._executor.spin_once(timeout_sec=0.02)
 
-    def call(self, service: str, kind: str, **fields: object) -> Any:
+    def call(self, service: str, kind: str, **fields: object) -> RosObject:
         """Call a service and return its response."""
         message = messages.message_class(kind)
         client = self.node.create_client(message, service)
@@ -131,10 +131,10 @@ class Harness:
             assert self.transition(name, transition), "\n".join(node.log)
         return node
 
-    def listen(self, name: str) -> list[Any]:
+    def listen(self, name: str) -> list[RosObject]:
         """Return a list that grows by every message of a topic of the graph."""
         entry = graph.topic(name)
-        received: list[Any] = []
+        received: list[RosObject] = []
         self.node.create_subscription(
             messages.message_class(entry.type), f"/{name}", received.append,
             qos.profile(entry.quality, depth=200),
@@ -142,7 +142,7 @@ class Harness:
         self.until(lambda: self.node.count_publishers(f"/{name}") > 0, f"a publisher of {name}")
         return received
 
-    def publisher(self, name: str, listeners: int = 1) -> Any:
+    def publisher(self, name: str, listeners: int = 1) -> RosObject:
         """Return a publisher of a topic of the graph, once somebody listens."""
         entry = graph.topic(name)
         made = self.node.create_publisher(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from gentle_policy import ACT_STEPS, CENTRE_M
 
 from dppo_ros import messages
 from dppo_ros.core.observation import furniture_action_spec
+from dppo_ros.messages import RosObject
 
 pytestmark = pytest.mark.ros
 rclpy = pytest.importorskip("rclpy")
@@ -87,7 +87,7 @@ def cell(harness: Harness, gentle_bundle: Path) -> Cell:
     return made
 
 
-def stamps(goals: list[Any]) -> list[int]:
+def stamps(goals: list[RosObject]) -> list[int]:
     return [messages.decode_pose(goal).stamp_ns for goal in goals]
 
 
@@ -181,5 +181,5 @@ def test_lifecycle_round_trip_and_clean_exit(harness: Harness, gentle_bundle: Pa
     assert node.finish() == 0
 
 
-def _values(status: Any) -> dict[str, str]:
+def _values(status: RosObject) -> dict[str, str]:
     return messages.decode_status(status)[1]

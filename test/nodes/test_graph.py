@@ -71,9 +71,10 @@ def test_nodes_publish_and_hear_what_the_graph_says(name: str) -> None:
     assert path.origin is not None
     said = {"advertise": set(), "subscribe": set()}
     for call in ast.walk(ast.parse(Path(path.origin).read_text())):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
-            if call.func.attr in said and call.args and isinstance(call.args[0], ast.Constant):
-                said[call.func.attr].add(call.args[0].value)
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+            continue
+        if call.func.attr in said and isinstance(call.args[0], ast.Constant):
+            said[call.func.attr].add(call.args[0].value)
     published = {t.name for t in graph.TOPICS if t.publisher == name and "parts/" not in t.name}
     assert said["advertise"] == {*published, "diagnostics"}
     if name == "recorder":

@@ -1,6 +1,6 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The launch file asks for exactly what ``graph.plan`` says, so it cannot drift from ``dppo-ros up``.
+"""The launch file asks for exactly what ``graph.plan`` says: it cannot drift from ``up``.
 
 With the real ``launch`` and ``launch_ros`` installed the file is loaded with them. pip has neither;
 there the file runs against recording stand-ins which accept only the keywords that upstream's
@@ -13,13 +13,14 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
 from dppo_ros import graph, supervisor
 from dppo_ros.paths import share_directory
 
+Asked: TypeAlias = Any  # a recorded call; what it holds depends on the class called
 LAUNCH_FILE = share_directory() / "launch" / "franka_one_leg.launch.py"
 HAVE_LAUNCH = importlib.util.find_spec("launch_ros") is not None
 
@@ -31,6 +32,7 @@ UPSTREAM_KEYWORDS = {
         "RegisterEventHandler": set(),
         "SetEnvironmentVariable": {"name", "value"},
         "Shutdown": {"reason"},
+        "TimerAction": {"period", "actions"},
     },
     "launch.event_handlers": {
         "OnProcessExit": {"target_action", "on_exit"},
@@ -58,16 +60,17 @@ class Recorded:
     kind = ""
     allowed: frozenset[str] = frozenset()
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         unknown = set(kwargs) - self.allowed
         if unknown:
             raise TypeError(f"{self.kind} has no keyword {sorted(unknown)}")
-        self.args, self.kwargs = args, kwargs
+        self.args: tuple[Asked, ...] = args
+        self.kwargs: dict[str, Asked] = kwargs
 
     def perform(self, context: SimpleNamespace) -> str:
         return context.values[self.args[0]]
 
-    def call(self, context: SimpleNamespace) -> list[Any]:
+    def call(self, context: SimpleNamespace) -> list[Asked]:
         return self.kwargs["function"](context)
 
 
@@ -104,14 +107,14 @@ def launch_file(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return load_launch_file()
 
 
-def ask(launch_file: ModuleType, given: dict[str, str]) -> list[Any]:
+def ask(launch_file: ModuleType, given: dict[str, str]) -> list[Asked]:
     """Return what the launch file asks for when it is given these arguments."""
     declared = {argument.name: argument.default for argument in graph.ARGUMENTS}
     context = SimpleNamespace(values={**declared, **given}, environment={}, is_shutdown=False)
     return launch_file.start(context)
 
 
-def of_kind(actions: list[Any], kind: str) -> list[Any]:
+def of_kind(actions: list[Asked], kind: str) -> list[Asked]:
     return [action for action in actions if action.kind == kind]
 
 
@@ -171,7 +174,7 @@ def test_transitions_of_the_launch_file_follow_the_bring_up(
     context = SimpleNamespace(is_shutdown=False)
     log: list[tuple[str, str]] = []
 
-    def names_of(emitted: list[Any]) -> list[tuple[str, int]]:
+    def names_of(emitted: list[Asked]) -> list[tuple[str, int]]:
         result = []
         for action in emitted:
             event = action.kwargs["event"]
@@ -204,6 +207,32 @@ def test_transitions_of_the_launch_file_follow_the_bring_up(
     assert activated == order
 
 
+def test_restarted_node_is_asked_again_until_it_is_back(
+    launch_file: ModuleType, gentle_bundle: Path
+) -> None:
+    actions = ask(launch_file, {"bundle": str(gentle_bundle)})
+    (node,) = [n for n in of_kind(actions, "LifecycleNode") if n.kwargs["name"] == "policy"]
+    handlers = [action.args[0] for action in of_kind(actions, "RegisterEventHandler")]
+    (on_start,) = [
+        h for h in of_kind(handlers, "OnProcessStart") if h.kwargs["target_action"] is node
+    ]
+    context = SimpleNamespace(is_shutdown=False)
+    start = on_start.kwargs["on_start"][0]
+    assert [action.kind for action in start.call(context)] == ["EmitEvent"]
+    (reached,) = [
+        h.kwargs["entities"][0]
+        for h in of_kind(handlers, "OnStateTransition")
+        if h.kwargs["target_lifecycle_node"] is node and h.kwargs["goal_state"] == "active"
+    ]
+    reached.call(context)
+    again = start.call(context)
+    assert [action.kind for action in again] == ["EmitEvent", "TimerAction"]
+    timer = again[1].kwargs["actions"][0]
+    assert [action.kind for action in timer.call(context)] == ["EmitEvent", "TimerAction"]
+    reached.call(context)
+    assert timer.call(context) == []
+
+
 def test_refusal_and_death_end_the_launch(launch_file: ModuleType, gentle_bundle: Path) -> None:
     actions = ask(launch_file, {"bundle": str(gentle_bundle)})
     handlers = [action.args[0] for action in of_kind(actions, "RegisterEventHandler")]
@@ -225,9 +254,10 @@ def test_refusal_and_death_end_the_launch(launch_file: ModuleType, gentle_bundle
 
 @pytest.mark.skipif(not HAVE_LAUNCH, reason="launch_ros is not installed (pip has no launch)")
 def test_real_launch_loads_the_file(gentle_bundle: Path) -> None:
-    from launch import LaunchContext
     from launch.actions import DeclareLaunchArgument
     from launch_ros.actions import LifecycleNode
+
+    from launch import LaunchContext
 
     module = load_launch_file()
     context = LaunchContext()

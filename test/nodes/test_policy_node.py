@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from dppo_ros import graph, messages
 from dppo_ros.core.aligner import required_streams
 from dppo_ros.core.observation import furniture_observation_spec
 from dppo_ros.core.planner import noise_generator
+from dppo_ros.messages import RosObject
 
 pytestmark = pytest.mark.ros
 rclpy = pytest.importorskip("rclpy")
@@ -46,7 +47,7 @@ class Robot:
             if stream != skip:
                 publisher.publish(self._message(stream, stamp_ns, np.nan if stream == spoil else 0))
 
-    def _message(self, stream: str, stamp_ns: int, x: float) -> Any:
+    def _message(self, stream: str, stamp_ns: int, x: float) -> RosObject:
         if stream == "gripper_width":
             names = ("panda_finger_joint2", "panda_joint1", "panda_finger_joint1")
             return messages.encode_vector(stamp_ns, names, [0.02, 1.0, 0.03 + x])
@@ -120,9 +121,7 @@ def test_lifecycle_round_trip_and_end_by_sigterm(harness: Harness, gentle_bundle
     assert node.finish(signal.SIGTERM) == 0
 
 
-def test_impossible_transition_does_not_end_the_node(
-    harness: Harness, gentle_bundle: Path
-) -> None:
+def test_impossible_transition_does_not_end_the_node(harness: Harness, gentle_bundle: Path) -> None:
     node = harness.start("policy", bundle=str(gentle_bundle))
     kind = messages.message_class("lifecycle_msgs/srv/ChangeState")
     client = harness.node.create_client(kind, "/policy/change_state")
@@ -154,7 +153,12 @@ def _flip(path: Path) -> None:
     ],
 )
 def test_damaged_bundle_is_refused_in_one_sentence(
-    harness: Harness, gentle_bundle: Path, tmp_path: Path, file: str, damage: Any, sentence: str
+    harness: Harness,
+    gentle_bundle: Path,
+    tmp_path: Path,
+    file: str,
+    damage: Callable[[Path], object],
+    sentence: str,
 ) -> None:
     damaged = tmp_path / "damaged"
     shutil.copytree(gentle_bundle, damaged)

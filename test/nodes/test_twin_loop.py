@@ -111,8 +111,9 @@ def test_clock_advances_by_slices_and_never_back() -> None:
     assert steps == {TICK_NS // 10}
 
 
-@pytest.mark.parametrize(("succeed_after", "outcome", "step"), [(3, "succeeded", 3),
-                                                                (99, "time limit", 5)])
+@pytest.mark.parametrize(
+    ("succeed_after", "outcome", "step"), [(3, "succeeded", 3), (99, "time limit", 5)]
+)
 def test_episode_ends_once_with_its_outcome(succeed_after: int, outcome: str, step: int) -> None:
     robot = Robot(stop_after=8)
     run(FakeCell(succeed_after), robot, lockstep=False, max_steps=5)
