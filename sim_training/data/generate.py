@@ -22,12 +22,21 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dppo_ros.core.errors import ConfigError, DataError
+from dppo_ros.core.observation import furniture_observation_spec, split_action
 from dppo_ros.core.rotations import matrix_from_rotation_vector, rotation_6d_from_matrix
-from dppo_ros.core.observation import split_action
 from sim_training.data.formats import EpisodeDataset, write_dataset
 from sim_training.envs.furniture.expert import expert_actions
 from sim_training.envs.furniture.mujoco_batch import OneLegEnv
 from sim_training.envs.furniture.task import PHASE_NAMES, OneLegConfig
+
+_SPEC = furniture_observation_spec()
+_POSITION = _SPEC.slice("tool_position")
+_LINEAR = _SPEC.slice("tool_linear_velocity")
+_ANGULAR = _SPEC.slice("tool_angular_velocity")
+_CELL_M = np.array([[0.20, -0.45, -0.01], [0.80, 0.45, 0.45]])
+_CALM_M_S = 1.0
+_CALM_RAD_S = 4.0
+"""A demonstration that leaves the cell or exceeds these speeds is not kept."""
 
 SEED_STRIDE = 1_000_003
 """Episode i of ``seed`` s starts from environment seed s * stride + i."""
@@ -57,8 +66,8 @@ class GenerateConfig:
     seed: int = 0
     out: Path | None = None
     recovery_rate: float = 0.0
-    recovery_translation_m: float = 0.05
-    recovery_rotation_rad: float = 0.25
+    recovery_translation_m: float = 0.03
+    recovery_rotation_rad: float = 0.15
     n_envs: int = 25
     threads: int = 2
     overwrite: bool = False
@@ -85,6 +94,14 @@ class _Recording:
             self.states.append([])
             self.actions.append([])
 
+    def is_calm(self) -> bool:
+        """No frame is faster than an arm should be or outside the work cell."""
+        states = np.stack([state for part in self.states for state in part])
+        speed = np.linalg.norm(states[:, _LINEAR], axis=-1)
+        rate = np.linalg.norm(states[:, _ANGULAR], axis=-1)
+        inside = np.all((states[:, _POSITION] > _CELL_M[0]) & (states[:, _POSITION] < _CELL_M[1]))
+        return bool(inside and speed.max() < _CALM_M_S and rate.max() < _CALM_RAD_S)
+
 
 @dataclass(frozen=True)
 class _Finished:
@@ -100,7 +117,7 @@ class _Finished:
 class _Disturbance:
     """Pushes that last a few steps, one stream of random numbers per run."""
 
-    def __init__(self, config: GenerateConfig, n_envs: int):
+    def __init__(self, config: GenerateConfig, n_envs: int) -> None:
         self._config = config
         self._rng = np.random.default_rng([config.seed, 7])
         self._remaining = np.zeros(n_envs, dtype=np.int64)
@@ -175,8 +192,8 @@ def _record(
             outcome = env.step(executed, active)
             observations = outcome.observation
             for index in np.flatnonzero(outcome.terminated | outcome.truncated):
-                success = bool(outcome.info["success"][index])
                 recording = running[index]
+                success = bool(outcome.info["success"][index]) and recording.is_calm()
                 phase = int(outcome.info["phase"][index])
                 finished.append(
                     _Finished(recording.seed, success, recording.steps, phase, recording)

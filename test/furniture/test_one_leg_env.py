@@ -196,9 +196,7 @@ def test_recording_writes_reproducible_clean_demonstrations(tmp_path: Path) -> N
     np.testing.assert_array_equal(first.states, second.states)
     assert len(first.traj_lengths) > 2
     assert first.states.shape == (first.traj_lengths.sum(), 58)
-    np.testing.assert_allclose(
-        first.actions, expert_actions(first.states), atol=2e-3
-    )
+    np.testing.assert_allclose(first.actions, expert_actions(first.states), atol=2e-3)
     with pytest.raises(DataError, match="already holds"):
         generate(config)
 

@@ -118,9 +118,7 @@ def test_starts_are_reproducible_in_range_and_on_the_table(level: str) -> None:
             assert quaternion_angle(pose[3:], nominal[3:]) <= limits.part_yaw_rad + 1e-6
             spread.append(pose[:2] - nominal[:2])
     assert np.std(spread) > 0.3 * limits.part_xy_m
-    assert not np.array_equal(
-        sample_start(level, 0).arm_joints, sample_start(level, 1).arm_joints
-    )
+    assert not np.array_equal(sample_start(level, 0).arm_joints, sample_start(level, 1).arm_joints)
 
 
 def test_seeds_beyond_32_bits_differ() -> None:

@@ -163,6 +163,4 @@ def test_quaternion_helper_agrees_with_mujoco() -> None:
         unit = quaternion / np.linalg.norm(quaternion)
         matrix = np.zeros(9)
         mujoco.mju_quat2Mat(matrix, unit[[3, 0, 1, 2]])
-        np.testing.assert_allclose(
-            matrix_from_quaternion(unit), matrix.reshape(3, 3), atol=1e-12
-        )
+        np.testing.assert_allclose(matrix_from_quaternion(unit), matrix.reshape(3, 3), atol=1e-12)

@@ -69,7 +69,7 @@ class OneLegCell:
         ConfigError: unknown randomness.
     """
 
-    def __init__(self, randomness: str = "low"):
+    def __init__(self, randomness: str = "low") -> None:
         self._config = OneLegConfig(randomness=randomness)  # type: ignore[arg-type]
         self._simulation = OneLegSimulation(1)
         self.reset(0)
@@ -84,9 +84,7 @@ class OneLegCell:
         self._success = False
         return self.state()
 
-    def set_target(
-        self, position: FloatArray, base_from_tool: FloatArray, gripper: float
-    ) -> None:
+    def set_target(self, position: FloatArray, base_from_tool: FloatArray, gripper: float) -> None:
         """Hold a new tool goal (m and matrix, base frame); one differential-IK solve from now."""
         self._simulation.set_goal(
             _ONLY,

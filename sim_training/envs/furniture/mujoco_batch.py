@@ -65,7 +65,9 @@ class OneLegSimulation:
         ConfigError: n_envs or threads below 1.
     """
 
-    def __init__(self, n_envs: int, threads: int = 1, options: PhysicsOptions | None = None):
+    def __init__(
+        self, n_envs: int, threads: int = 1, options: PhysicsOptions | None = None
+    ) -> None:
         if n_envs < 1 or threads < 1:
             raise ConfigError(f"n_envs = {n_envs} and threads = {threads} must be at least 1")
         self.n_envs = n_envs
@@ -219,7 +221,7 @@ class OneLegEnv:
         n_envs: int,
         threads: int = 1,
         options: PhysicsOptions | None = None,
-    ):
+    ) -> None:
         self.config = config
         self.n_envs = n_envs
         self.max_episode_steps = config.max_episode_steps

@@ -11,6 +11,7 @@ steps stay cheap. Imports no torch and no rclpy; MuJoCo only to compile.
 
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -136,9 +137,7 @@ def _add_defaults(root: ET.Element) -> None:
     for name, attributes in _CLASSES.items():
         entry = ET.SubElement(default, "default", {"class": name})
         friction = f"{geo.FINGER_FRICTION} 0.005 0.0001" if name in _GRIPPY else None
-        ET.SubElement(
-            entry, "geom", {**attributes, **({"friction": friction} if friction else {})}
-        )
+        ET.SubElement(entry, "geom", {**attributes, **({"friction": friction} if friction else {})})
 
 
 def _add_assets(root: ET.Element) -> None:
@@ -254,7 +253,7 @@ def _add_boss(body: ET.Element, hole_x: float, hole_z: float, centre_y: float, h
         geo.CAPSULES_PER_TURN,
         (hole_x, hole_z),
     )
-    for start, end in zip(points[:-1], points[1:], strict=True):
+    for start, end in itertools.pairwise(points):
         ET.SubElement(
             body,
             "geom",

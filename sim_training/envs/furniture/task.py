@@ -164,8 +164,8 @@ def _is_free(offsets: FloatArray, yaws: FloatArray, obstacle: FloatArray) -> boo
     front = obstacle[:2]
     fence = [
         (front, np.array([0.175, 0.01])),
-        (front + [0.175, -0.075], np.array([0.01, 0.085])),
-        (front + [-0.175, -0.075], np.array([0.01, 0.085])),
+        (front + np.array([0.175, -0.075]), np.array([0.01, 0.085])),
+        (front + np.array([-0.175, -0.075]), np.array([0.01, 0.085])),
     ]
     for index, (centre, bound) in enumerate(boxes):
         for other_centre, other_bound in boxes[index + 1 :] + fence:
@@ -195,9 +195,7 @@ def is_assembled(position: FloatArray, rotation: FloatArray) -> NDArray[np.bool_
     lateral = np.abs(position[..., None, [0, 2]] - geo.HOLES_IN_TRAY)
     in_hole = np.any(np.all(lateral <= POSITION_TOLERANCE_M, axis=-1), axis=-1)
     seated = np.abs(position[..., 1] - geo.SEATED_HEIGHT_M) <= POSITION_TOLERANCE_M
-    aligned = np.all(
-        np.diagonal(rotation, axis1=-2, axis2=-1) >= AXIS_COSINE_TOLERANCE, axis=-1
-    )
+    aligned = np.all(np.diagonal(rotation, axis1=-2, axis2=-1) >= AXIS_COSINE_TOLERANCE, axis=-1)
     return np.asarray(in_hole & seated & aligned)
 
 
@@ -234,9 +232,9 @@ def current_phase(
     return phase
 
 
-def corner_gaps(tag_from_tray: FloatArray, tag_from_fence: FloatArray) -> tuple[
-    FloatArray, FloatArray
-]:
+def corner_gaps(
+    tag_from_tray: FloatArray, tag_from_fence: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Distances (n) of the tray's outline to the fence's front and left inner faces (m)."""
     tray_position, base_from_tray = base_pose_from_tag(tag_from_tray)
     fence_position, _ = base_pose_from_tag(tag_from_fence)
@@ -249,5 +247,3 @@ def corner_gaps(tag_from_tray: FloatArray, tag_from_fence: FloatArray) -> tuple[
         front - tray_position[..., 0] - extent[..., 0],
         left - tray_position[..., 1] - extent[..., 1],
     )
-
-
