@@ -66,7 +66,7 @@ def test_tool_velocity_is_the_derivative_of_the_pose() -> None:
     ids = np.array([0])
     simulation.reset(ids, [sample_start("low", 1)])
     state = simulation.robot_state(ids)
-    goal = state.tool_position + [[0.05, -0.03, 0.04]]
+    goal = state.tool_position + np.array([[0.05, -0.03, 0.04]])
     simulation.set_goal(ids, goal, state.base_from_tool, np.array([-1.0]))
     simulation.advance(ids, 30)
     before = simulation.robot_state(ids)
@@ -122,7 +122,7 @@ def test_a_step_covers_part_of_the_way() -> None:
     env = OneLegEnv(OneLegConfig(), 1)
     observation = env.reset(np.array([0]), np.array([2]))
     position, rotation = observation[:, :3], matrix_from_rotation_6d(observation[:, 3:9])
-    goal = position + [[0.0, 0.0, 0.03]]
+    goal = position + np.array([[0.0, 0.0, 0.03]])
     action = join_action(goal, rotation, np.array([-1.0])).astype(np.float32)
     outcome = env.step(action, np.ones(1, dtype=bool))
     share = (outcome.observation[0, 2] - position[0, 2]) / 0.03

@@ -66,7 +66,7 @@ def test_tolerances_are_those_of_the_reference(
 
 def test_lateral_offset_and_tilt_fail() -> None:
     """6 mm beside the hole or upside down is not assembled; batches work row by row."""
-    positions = np.stack([SEATED, SEATED + [0.006, 0, 0], SEATED])
+    positions = np.stack([SEATED, SEATED + np.array([0.006, 0, 0]), SEATED])
     rotations = np.stack([np.eye(3), np.eye(3), rotation_x(np.pi)])
     np.testing.assert_array_equal(is_assembled(positions, rotations), [True, False, False])
 
@@ -89,7 +89,7 @@ def test_the_tray_opens_upwards_and_legs_point_at_the_robot() -> None:
 
 
 def test_tag_and_base_frames_are_inverse() -> None:
-    """tag -> base -> tag keeps a pose; the formula of the reference holds."""
+    """From tag -> tag keeps a pose; the formula of the reference holds."""
     pose = np.array([0.1, 0.2, -0.3, 0.1, 0.5, -0.5, 0.7])
     pose[3:] /= np.linalg.norm(pose[3:])
     position, rotation = base_pose_from_tag(pose)

@@ -115,13 +115,13 @@ def test_turning_screws_it_home(dropped: ThreadRig) -> None:
 @pytest.mark.parametrize("timestep_s", [0.0, -0.002, 0.004, 0.005])
 def test_unsafe_time_steps_are_refused(timestep_s: float) -> None:
     """Coarse steps skip threads; the scene cannot be built with them."""
-    with pytest.raises(ConfigError, match="use 0.002"):
+    with pytest.raises(ConfigError, match=r"use 0\.002"):
         PhysicsOptions(timestep_s=timestep_s)
 
 
 @pytest.mark.parametrize("impratio", [0.5, 10.0])
 def test_unsafe_friction_impedance_is_refused(impratio: float) -> None:
-    """impratio 10 throws the leg out of the grasp."""
+    """An impratio of 10 throws the leg out of the grasp."""
     with pytest.raises(ConfigError, match="use 3"):
         PhysicsOptions(impratio=impratio)
 

@@ -47,7 +47,7 @@ _SCREW_START_RAD = np.radians(50.0)
 _SCREW_END_RAD = np.radians(-48.0)
 
 
-def expert_actions(observations: FloatArray) -> NDArray[np.float32]:
+def expert_actions(observations: NDArray[np.floating]) -> NDArray[np.float32]:
     """Expert actions (n, 10), raw units, for raw observations (n, 58)."""
     return np.stack([_action(decode(row)) for row in observations]).astype(np.float32)
 

@@ -32,6 +32,7 @@ _FINGER_REACH_M = 0.053
 
 
 def grasp(view: View) -> Goal:
+    """Goal above, then at, then closing on the leg; the leg may lie anywhere flat."""
     axis = view.base_from_leg[:, 1]
     heading = float(np.arctan2(axis[1], axis[0]))
     tilt = _grasp_tilt(view)

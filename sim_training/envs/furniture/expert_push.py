@@ -74,6 +74,7 @@ def _pushing(view: View, axis: int) -> bool:
 
 
 def is_cornered(view: View) -> bool:
+    """The tray needs no further push; stricter while one is under way, so that it finishes."""
     limit_x = 0.0025 if _pushing(view, 0) else 0.007
     return view.gap_x < limit_x and view.gap_y < 0.010 and _skew(view) < 0.10
 

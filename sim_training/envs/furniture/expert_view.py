@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dppo_ros.core.observation import (
     OBSTACLE,
@@ -81,7 +82,7 @@ class Goal:
 _SPEC = furniture_observation_spec()
 
 
-def decode(observation: FloatArray) -> View:
+def decode(observation: NDArray[np.floating]) -> View:
     """Base-frame view of one raw observation (58,)."""
     value = np.asarray(observation, dtype=np.float64)
     top = value[_SPEC.slice("top_pose")]
@@ -116,6 +117,7 @@ def hand_rotation(yaw: float, tilt: float = 0.0) -> FloatArray:
 
 
 def angle_between(first: FloatArray, second: FloatArray) -> float:
+    """Angle between two rotations (rad)."""
     return float(np.linalg.norm(rotation_vector_from_matrix(first @ second.T)))
 
 
