@@ -208,6 +208,29 @@ def decode_chunk(message: RosObject) -> ChunkMessage:
     return ChunkMessage(stamp_to_ns(message.header.stamp), names, actions, period)
 
 
+def check_layout(chunk: ChunkMessage, names: Sequence[str], period_ns: int) -> None:
+    """Refuse a chunk that does not come from the bundle in use.
+
+    Args:
+        chunk: The chunk.
+        names: Component names of the bundle's actions.
+        period_ns: Its control period (ns).
+
+    Raises:
+        ActionError: Other components or another rate.
+    """
+    if chunk.names != tuple(names):
+        raise ActionError(
+            f"chunk components are {', '.join(chunk.names[:3])}, ... ({len(chunk.names)}); the "
+            f"bundle has {', '.join(names[:3])}, ... ({len(names)}); give both nodes one bundle"
+        )
+    if len(chunk.actions) > 1 and chunk.period_ns != period_ns:
+        raise ActionError(
+            f"chunk has one action every {chunk.period_ns / 1e6:g} ms; the bundle has one every "
+            f"{period_ns / 1e6:g} ms; give both nodes one bundle"
+        )
+
+
 def encode_chunk(
     stamp_ns: int, frame: str, names: Sequence[str], actions: ArrayLike, period_ns: int
 ) -> RosObject:

@@ -32,6 +32,7 @@ from dppo_ros.nodes.process import SUPERVISOR_VARIABLE
 from dppo_ros.transitions import Transitions
 
 EXIT_OK, EXIT_DEFECT, EXIT_REFUSED, EXIT_NOT_ASSEMBLED = 0, 1, 2, 3
+_OUTCOMES = {EXIT_OK: "assembled", EXIT_NOT_ASSEMBLED: "not assembled in time"}
 _START_TIMEOUT_S = 60.0
 _GRACE_S = {"recorder": 60.0}
 _DEFAULT_GRACE_S = 10.0
@@ -208,7 +209,7 @@ class Supervisor:
         spec = process.launch.node
         process.stop()
         if spec.ends_run and code in (EXIT_OK, EXIT_NOT_ASSEMBLED) and self._bringup.ready:
-            self._end(code, "the episode is over")
+            self._end(code, f"episode over: {_OUTCOMES[code]}")
             return
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         count = self._restarts.get(name, 0)

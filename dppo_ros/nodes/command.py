@@ -27,6 +27,7 @@ from dppo_ros.messages import RosObject
 from dppo_ros.nodes.base import ManagedNode, publish_diagnostics
 from dppo_ros.nodes.process import run
 from dppo_ros.parameters import COMMAND, SAFETY, safety_limits
+from dppo_ros.paths import find_bundle
 
 _MAX_ARRIVALS = 64
 
@@ -84,12 +85,7 @@ class CommandNode(ManagedNode):
         self._report(self.now_ns())
 
     def _load_manifest(self) -> BundleManifest:
-        path = self.text("bundle")
-        if not path:
-            raise ConfigError(
-                "parameter bundle of node command is empty; set it to the folder of a policy bundle"
-            )
-        manifest = load_bundle(path).manifest
+        manifest = load_bundle(find_bundle(self.text("bundle"))).manifest
         difference = first_difference(furniture_action_spec(), manifest.action)
         if difference:
             raise ConfigError(
@@ -124,7 +120,9 @@ class CommandNode(ManagedNode):
             return
         try:
             chunk = messages.decode_chunk(message)
-            self._check_layout(chunk)
+            messages.check_layout(
+                chunk, self._manifest.action.component_names, self._manifest.control_period_ns
+            )
         except ActionError as error:
             self._commander.refuse_chunk("refused a malformed chunk")
             self.warn(f"holding, chunk refused: {error}")
@@ -135,20 +133,6 @@ class CommandNode(ManagedNode):
             except ActionError as error:
                 self.warn(f"holding, chunk refused: {error}")
         self._tick()
-
-    def _check_layout(self, chunk: messages.ChunkMessage) -> None:
-        names = self._manifest.action.component_names
-        period_ns = self._manifest.control_period_ns
-        if chunk.names != names:
-            raise ActionError(
-                f"chunk components are {list(chunk.names)[:3]}...; bundle "
-                f"{self._manifest.name!r} has {list(names)[:3]}... ({len(names)} in all)"
-            )
-        if len(chunk.actions) > 1 and chunk.period_ns != period_ns:
-            raise ActionError(
-                f"chunk has one action every {chunk.period_ns / 1e6:g} ms; bundle "
-                f"{self._manifest.name!r} has one every {period_ns / 1e6:g} ms"
-            )
 
     def _on_tool_pose(self, message: RosObject) -> None:
         if self._commander is None:

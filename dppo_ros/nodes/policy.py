@@ -25,6 +25,7 @@ from dppo_ros.messages import RosObject
 from dppo_ros.nodes.base import ManagedNode, publish_diagnostics
 from dppo_ros.nodes.process import run
 from dppo_ros.parameters import POLICY
+from dppo_ros.paths import find_bundle
 
 _JOIN_S = 5.0
 _NS_PER_MS = 1e6
@@ -51,7 +52,7 @@ class PolicyNode(ManagedNode):
         Raises:
             DppoError: The bundle or a parameter is not acceptable.
         """
-        bundle = load_bundle(self._bundle_path())
+        bundle = load_bundle(find_bundle(self.text("bundle")))
         self._manifest = bundle.manifest
         # Inside its constructor the runtime replays the golden pair and warms up.
         runtime = PolicyRuntime(bundle, threads=self.integer("threads"))
@@ -94,14 +95,6 @@ class PolicyNode(ManagedNode):
     def cleanup(self) -> None:
         """Stop the inference thread."""
         self.deactivate()
-
-    def _bundle_path(self) -> str:
-        path = self.text("bundle")
-        if not path:
-            raise ConfigError(
-                "parameter bundle of node policy is empty; set it to the folder of a policy bundle"
-            )
-        return path
 
     def _frames(self) -> dict[str, str]:
         base, tag = self.text("base_frame"), self.text("tag_frame")

@@ -20,6 +20,7 @@ from dppo_ros.messages import RosObject
 from dppo_ros.nodes.base import ManagedNode, publish_diagnostics
 from dppo_ros.nodes.process import run
 from dppo_ros.parameters import RECORDER
+from dppo_ros.paths import find_bundle
 
 _DEPTH = 500
 
@@ -125,7 +126,7 @@ def _bundle_metadata(path: str) -> dict[str, str]:
     """
     if not path:
         return {}
-    bundle = load_bundle(path)
+    bundle = load_bundle(find_bundle(path))
     return {"bundle": bundle.manifest.name, "bundle_sha256": bundle_digest(bundle.path)}
 
 

@@ -124,13 +124,14 @@ class SimNode(ManagedNode):
     def _settings(self) -> TwinSettings:
         settings = TwinSettings(
             control_period_ns=messages.seconds_to_ns(1.0 / self.number("control_rate_hz")),
+            physics_step_ns=messages.seconds_to_ns(PHYSICS_STEP_S),
             slices_per_tick=self.integer("slices_per_tick"),
             lockstep=self.flag("lockstep"),
             lockstep_timeout_s=self.number("lockstep_timeout_s"),
             max_episode_steps=self.integer("max_episode_steps"),
         )
-        step_ns = messages.seconds_to_ns(PHYSICS_STEP_S)
-        if settings.control_period_ns % (step_ns * settings.slices_per_tick):
+        slices_ns = settings.physics_step_ns * settings.slices_per_tick
+        if settings.control_period_ns % slices_ns:
             raise ConfigError(
                 f"control_rate_hz {self.number('control_rate_hz'):g} with slices_per_tick "
                 f"{settings.slices_per_tick} gives slices of {settings.slice_ns / 1e6:g} ms; they "

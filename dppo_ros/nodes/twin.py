@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from dppo_ros.core.rotations import FloatArray
-from sim_training.envs.furniture.cell import PHYSICS_STEP_S, CellState
+
+if TYPE_CHECKING:
+    from sim_training.envs.furniture.cell import CellState
 
 _CLOCK_REPEAT_S = 0.02
 _MAX_LAG_S = 0.5
@@ -53,6 +55,7 @@ class TwinSettings:
 
     Attributes:
         control_period_ns: Time between control ticks (ns).
+        physics_step_ns: Time of one physics step (ns).
         slices_per_tick: Physics slices in a tick.
         lockstep: Wait at every tick for the command of that tick.
         lockstep_timeout_s: Longest such wait (s, wall).
@@ -60,6 +63,7 @@ class TwinSettings:
     """
 
     control_period_ns: int
+    physics_step_ns: int
     slices_per_tick: int
     lockstep: bool
     lockstep_timeout_s: float
@@ -73,7 +77,7 @@ class TwinSettings:
     @property
     def physics_steps(self) -> int:
         """Return the physics steps of one slice."""
-        return round(self.slice_ns / (PHYSICS_STEP_S * 1e9))
+        return self.slice_ns // self.physics_step_ns
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import numpy as np
 from dppo_ros import graph
 from dppo_ros.bag.identity import bundle_digest
 from dppo_ros.bag.writer import BagWriter, typestore
-from dppo_ros.core.aligner import ObservationAligner
+from dppo_ros.core.aligner import ObservationAligner, required_streams
 from dppo_ros.core.bundle import load_bundle
-from dppo_ros.core.observation import split_action
+from dppo_ros.core.observation import furniture_observation_spec, split_action
 from dppo_ros.core.planner import ChunkPlanner
 from dppo_ros.core.rotations import quaternion_from_matrix
 from dppo_ros.core.runtime import PolicyRuntime
@@ -82,71 +82,90 @@ def status(stamp_ns: int, **values: object) -> RosObject:
     return TYPES["diagnostic_msgs/msg/DiagnosticArray"](_header(stamp_ns), [entry])
 
 
+class _Scribe:
+    """Plays policy and robot while it writes what both would have sent."""
+
+    def __init__(self, path: Path, bundle_folder: Path, leave_out: Collection[str]) -> None:
+        manifest = load_bundle(bundle_folder).manifest
+        self.aligner = ObservationAligner(manifest.observation)
+        runtime = PolicyRuntime(load_bundle(bundle_folder))
+        self._planner = ChunkPlanner(manifest, runtime, SEED)
+        self._manifest = manifest
+        topics = {f"/{entry.name}": entry for entry in graph.TOPICS}
+        self.writer = BagWriter(path, topics, queue_size=100_000)
+        self._leave_out = leave_out
+        self._actions, self._chunk_stamp = np.zeros((0, 10)), 0
+
+    def put(self, name: str, stamp: int, delay_ns: int, message: RosObject) -> None:
+        if name not in self._leave_out:
+            raw = bytes(STORE.serialize_cdr(message, graph.topic(name).type))
+            self.writer.write(f"/{name}", START_WALL_NS + stamp + delay_ns, raw)
+
+    def sample(self, stream: str, stamp: int, values: np.ndarray) -> None:
+        """Write a sample, and the policy's answer when it completes an observation."""
+        name = graph.stream_topics()[stream].name
+        if stream == "gripper_width":
+            fingers = ("l_finger_joint1", "l_finger_joint2")
+            self.put(name, stamp, 0, joints(stamp, fingers, np.array([values[0], 0.0])))
+        else:
+            self.put(name, stamp, 0, (twist if values.size == 6 else pose)(stamp, values))
+        for observation in self.aligner.add(stream, stamp, values):
+            names = self._manifest.observation.component_names
+            self.put("policy/observation", stamp, 1, joints(stamp, names, observation.vector))
+            query = self._planner.observe(observation)
+            if query is not None:
+                self._actions, self._chunk_stamp = self._planner.infer(query).actions, stamp
+                names = self._manifest.action.component_names
+                self.put("policy/chunk", stamp, 2, chunk(stamp, names, self._actions))
+                self.put("policy/status", stamp, 3, status(stamp, latency_ms=0.25))
+
+    def execute(self, stamp: int, interventions: str) -> None:
+        """Write the command of a control tick, if the chunk still has one."""
+        index = (stamp - self._chunk_stamp) // PERIOD_NS
+        if index >= len(self._actions):
+            return
+        position, matrix, gripper = split_action(self._actions[index])
+        goal = np.concatenate([position, quaternion_from_matrix(matrix)])
+        self.put("target_pose", stamp, LATENCY_NS, pose(stamp, goal))
+        latch = joints(stamp, ("gripper",), np.array([gripper]))
+        self.put("gripper/command", stamp, LATENCY_NS, latch)
+        report = status(
+            stamp, mode="running", reason="", sent="action", chunk_stamp_ns=self._chunk_stamp,
+            interventions=interventions,
+        )  # fmt: skip
+        self.put("command/status", stamp, LATENCY_NS, report)
+
+
 def write_episode(
     path: Path,
     bundle_folder: Path,
-    ticks: int = 12,
     leave_out: Collection[str] = (),
-    **faults: object,
+    nan_at: int | None = None,
+    digest: str = "",
 ) -> Path:
-    """Write a bag and return its folder.
+    """Write a bag of twelve control ticks and return its folder.
 
     Args:
         path: The folder.
         bundle_folder: The policy that "ran".
-        ticks: Control ticks.
         leave_out: Topics of which nothing is recorded.
-        faults: ``nan_at``: a tick whose leg4 pose is NaN; ``digest``: hash to note instead.
+        nan_at: A tick whose leg4 pose is NaN.
+        digest: Hash to note instead of that of the bundle.
     """
-    bundle = load_bundle(bundle_folder)
-    manifest = bundle.manifest
-    aligner = ObservationAligner(manifest.observation)
-    planner = ChunkPlanner(manifest, PolicyRuntime(bundle), SEED)
-    topics = {f"/{entry.name}": entry for entry in graph.TOPICS}
-    writer = BagWriter(path, topics, queue_size=100_000)
+    scribe = _Scribe(path, bundle_folder, leave_out)
     generator = np.random.default_rng(1)
-    actions, chunk_stamp, first = np.zeros((0, 10)), 0, 0
-
-    def put(name: str, delay_ns: int, message: RosObject) -> None:
-        if name not in leave_out:
-            raw = bytes(STORE.serialize_cdr(message, graph.topic(name).type))
-            writer.write(f"/{name}", START_WALL_NS + stamp + delay_ns, raw)
-
-    for tick in range(ticks):
+    for tick in range(12):
         stamp = tick * PERIOD_NS
-        for stream, entry in graph.stream_topics().items():
-            size = {"gripper_width": 1, "tool_twist": 6}.get(stream, 7)
+        for stream, size in required_streams(furniture_observation_spec()).items():
             values = generator.uniform(0.0, 0.3, size)
             if size == 7:
                 values[3:] = (1.0, 0.0, 0.0, 0.0)
-            if stream == "leg4_pose" and faults.get("nan_at") == tick:
+            if stream == "leg4_pose" and nan_at == tick:
                 values[0] = np.nan
-            done = aligner.add(stream, stamp, values)
-            if stream == "gripper_width":
-                fingers = ("l_finger_joint1", "l_finger_joint2")
-                put(entry.name, 0, joints(stamp, fingers, np.array([values[0], 0.0])))
-            else:
-                put(entry.name, 0, (twist if size == 6 else pose)(stamp, values))
-            for observation in done:
-                names = manifest.observation.component_names
-                put("policy/observation", 1, joints(stamp, names, observation.vector))
-                query = planner.observe(observation)
-                if query is not None:
-                    actions, chunk_stamp, first = planner.infer(query).actions, stamp, tick
-                    put("policy/chunk", 2, chunk(stamp, manifest.action.component_names, actions))
-                    put("policy/status", 3, status(stamp, latency_ms=0.25))
-        index = tick - first
-        if index < len(actions):
-            position, matrix, gripper = split_action(actions[index])
-            goal = np.concatenate([position, quaternion_from_matrix(matrix)])
-            put("target_pose", LATENCY_NS, pose(stamp, goal))
-            put("gripper/command", LATENCY_NS, joints(stamp, ("gripper",), np.array([gripper])))
-            touched = "limited_workspace" if tick == 5 else ""
-            put("command/status", LATENCY_NS, status(
-                stamp, mode="running", reason="", sent="action", chunk_stamp_ns=chunk_stamp,
-                interventions=touched,
-            ))  # fmt: skip
-    put("task/status", 0, status(stamp, success="true"))
-    digest = str(faults.get("digest", bundle_digest(bundle_folder)))
-    writer.finish({"seed": str(SEED), "bundle_sha256": digest, "outcome": "succeeded"})
+            scribe.sample(stream, stamp, values)
+        scribe.execute(stamp, "limited_workspace" if tick == 5 else "")
+    scribe.put("task/status", stamp, 0, status(stamp, success="true"))
+    hashed = digest or bundle_digest(bundle_folder)
+    notes = {"seed": str(SEED), "bundle_sha256": hashed, "outcome": "succeeded"}
+    scribe.writer.finish(notes)
     return path

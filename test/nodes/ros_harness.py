@@ -77,6 +77,7 @@ class Harness:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self.nodes: dict[str, NodeUnderTest] = {}
+        self._heard: dict[str, list[RosObject]] = {}
 
     def close(self) -> None:
         """End every process and this node."""
@@ -125,22 +126,28 @@ class Harness:
         return answer.current_state.label
 
     def bring_up(self, name: str, **parameters: object) -> NodeUnderTest:
-        """Start, configure and activate a node."""
-        node = self.start(name, **parameters)
-        for transition in ("configure", "activate"):
-            assert self.transition(name, transition), "\n".join(node.log)
+        """Start and configure a node, listen to all its topics, then activate it.
+
+        The node takes this harness for the recorder and waits for it, so no message is lost.
+        """
+        node = self.start(name, wait_for="recorder", **parameters)
+        assert self.transition(name, "configure"), "\n".join(node.log)
+        for entry in graph.TOPICS:
+            if entry.publisher in (name, "every node"):
+                self.listen(entry.name)
+        assert self.transition(name, "activate"), "\n".join(node.log)
         return node
 
     def listen(self, name: str) -> list[RosObject]:
         """Return a list that grows by every message of a topic of the graph."""
-        entry = graph.topic(name)
-        received: list[RosObject] = []
-        self.node.create_subscription(
-            messages.message_class(entry.type), f"/{name}", received.append,
-            qos.profile(entry.quality, depth=200),
-        )  # fmt: skip
-        self.until(lambda: self.node.count_publishers(f"/{name}") > 0, f"a publisher of {name}")
-        return received
+        if name not in self._heard:
+            entry = graph.topic(name)
+            self._heard[name] = []
+            self.node.create_subscription(
+                messages.message_class(entry.type), f"/{name}", self._heard[name].append,
+                qos.profile(entry.quality, depth=200),
+            )  # fmt: skip
+        return self._heard[name]
 
     def publisher(self, name: str, listeners: int = 1) -> RosObject:
         """Return a publisher of a topic of the graph, once somebody listens."""

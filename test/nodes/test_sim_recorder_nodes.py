@@ -27,13 +27,11 @@ DOWN = [1.0, 0.0, 0.0, 0.0]
 def test_twin_publishes_the_cell_and_obeys_targets(harness: Harness) -> None:
     from sim_training.envs.furniture.cell import OneLegCell
 
-    harness.start("sim", **FAST)
-    assert harness.transition("sim", "configure")
+    harness.bring_up("sim", **FAST)
     poses, joints = harness.listen("tool_pose"), harness.listen("joint_states")
     legs, status = harness.listen("parts/leg4/pose"), harness.listen("task/status")
     clock = harness.listen("clock")
     target, gripper = harness.publisher("target_pose"), harness.publisher("gripper/command")
-    assert harness.transition("sim", "activate")
     harness.until(lambda: poses and joints and legs and status, "the first control tick")
     expected = OneLegCell("low").reset(5)
     first = messages.decode_pose(poses[0])
@@ -76,9 +74,7 @@ def test_recorder_writes_a_whole_bag_on_sigint_and_nothing_that_looks_whole_when
     harness: Harness, gentle_bundle: Path, tmp_path: Path
 ) -> None:
     bag = tmp_path / "bag"
-    recorder = harness.start("recorder", path=str(bag), bundle=str(gentle_bundle), seed=9)
-    assert harness.transition("recorder", "configure")
-    assert harness.transition("recorder", "activate")
+    recorder = harness.bring_up("recorder", path=str(bag), bundle=str(gentle_bundle), seed=9)
     publishers = {entry.name: harness.publisher(entry.name) for entry in graph.TOPICS}
     stream_names = {entry.name: stream for stream, entry in graph.stream_topics().items()}
     pose = [*CENTRE_M, *DOWN]

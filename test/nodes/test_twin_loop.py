@@ -80,7 +80,7 @@ class Robot:
 
 
 def run(cell: FakeCell, robot: Robot, lockstep: bool, max_steps: int = 1000) -> TwinLoop:
-    settings = TwinSettings(TICK_NS, 10, lockstep, 0.2, max_steps)
+    settings = TwinSettings(TICK_NS, 2_000_000, 10, lockstep, 0.2, max_steps)
     loop = TwinLoop(cell, settings, robot, lambda: (7, "low", 0.0))  # type: ignore[arg-type]
     robot.loop = loop
     loop.run(robot.stop)
@@ -123,7 +123,7 @@ def test_episode_ends_once_with_its_outcome(succeed_after: int, outcome: str, st
 
 def test_reset_begins_a_new_episode_while_time_goes_on() -> None:
     cell, robot = FakeCell(), Robot(stop_after=4)
-    settings = TwinSettings(TICK_NS, 10, False, 0.2, 1000)
+    settings = TwinSettings(TICK_NS, 2_000_000, 10, False, 0.2, 1000)
     loop = TwinLoop(cell, settings, robot, lambda: (7, "low", 0.0))  # type: ignore[arg-type]
     loop.request_reset()
     loop.run(robot.stop)
