@@ -13,6 +13,7 @@ import operator
 from collections.abc import Mapping
 from functools import partial
 
+from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -31,7 +32,6 @@ from lifecycle_msgs.msg import Transition
 
 from dppo_ros import graph
 from dppo_ros.bringup import CONFIGURE, GOALS, BringUp, Request
-from launch import Action, LaunchContext, LaunchDescription
 
 RETRY_S = 5.0
 TRANSITION_IDS = {

@@ -254,10 +254,9 @@ def test_refusal_and_death_end_the_launch(launch_file: ModuleType, gentle_bundle
 
 @pytest.mark.skipif(not HAVE_LAUNCH, reason="launch_ros is not installed (pip has no launch)")
 def test_real_launch_loads_the_file(gentle_bundle: Path) -> None:
+    from launch import LaunchContext
     from launch.actions import DeclareLaunchArgument
     from launch_ros.actions import LifecycleNode
-
-    from launch import LaunchContext
 
     module = load_launch_file()
     context = LaunchContext()
