@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rosbags.rosbag2 import Reader
 
 from dppo_ros import supervisor
 from dppo_ros.bag.episodes import Episode, read_episode
@@ -181,7 +182,8 @@ def test_nodes_end_with_a_supervisor_that_was_killed_and_the_bag_is_whole(
     while any(Path(f"/proc/{pid}").exists() for pid in up.pids()):
         assert time.monotonic() < deadline, "nodes outlive their supervisor"
         time.sleep(0.05)
-    assert read_episode(tmp_path / "bag", list(stream_topics())).goals
+    with Reader(tmp_path / "bag") as reader:  # opens finished bags only
+        assert sum(1 for _ in reader.messages()) == reader.message_count > 0
 
 
 def test_interrupt_during_start_up_ends_every_process(gentle_bundle: Path, tmp_path: Path) -> None:
