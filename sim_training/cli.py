@@ -20,6 +20,7 @@ import tyro
 from dppo_ros.core.errors import ConfigError, DppoError, unknown_name_message
 from sim_training import config as settings
 from sim_training.config_file import choose_member, load_config
+from sim_training.offscreen import prefer_offscreen_rendering
 
 T = TypeVar("T")
 EXIT_BAD_INPUT = 2
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("sim_training").setLevel(logging.INFO)
+    prefer_offscreen_rendering()
 
     # Torch-free up to here: `dppo doctor` must work where torch is missing.
     try:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import io
 import itertools
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
@@ -24,12 +24,6 @@ from dppo_ros.bag.writer import typestore
 from dppo_ros.core.errors import BagError, EnvironmentUnavailableError
 from dppo_ros.core.observation import OBSTACLE, ONE_LEG_PARTS, base_pose_from_tag
 from dppo_ros.core.rotations import quaternion_from_matrix
-
-# MuJoCo chooses its graphics when it is first imported; without a screen only EGL works.
-os.environ.setdefault("MUJOCO_GL", "egl")
-
-import mujoco
-
 from sim_training.envs.furniture.scene import build_model
 
 Image = NDArray[np.uint8]
