@@ -4,6 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 .PHONY: help setup system demo test test-fast lint format doctor clean distclean
 
 VENV := .venv
@@ -22,9 +23,9 @@ export PYTHONUNBUFFERED := 1
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
 # The first Python from 3.10 to 3.12 on the path; name another one with `make setup PYTHON=...`.
+IN_RANGE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
-	"$$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
-	2>/dev/null && { echo "$$python"; break; }; done)
+	"$$python" -c '$(IN_RANGE)' 2>/dev/null && { echo "$$python"; break; }; done)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,10 +34,10 @@ setup: $(STAMP) ## Create .venv and install the pinned dependencies (done once)
 	@echo "Installed: source $(BIN)/activate, then dppo --help and dppo-ros --help"
 
 $(BIN)/python:
-	@if [ -z "$(PYTHON)" ]; then \
-		echo "No Python from 3.10 to 3.12 found (tried python3, python3.12, python3.11, python3.10)." >&2; \
-		echo "Install one, for example: apt-get install python3 python3-venv; or: make setup PYTHON=/path/to/python3.12" >&2; \
-		exit 1; fi
+	@if ! "$(PYTHON)" -c '$(IN_RANGE)' 2>/dev/null; then \
+		echo "No Python from 3.10 to 3.12 (looked at: $(or $(PYTHON),python3 and python3.10 to 3.12))." >&2; \
+		echo "Install one, e.g. apt-get install python3 python3-venv, or name one:" >&2; \
+		echo "  make setup PYTHON=/path/to/python3.12" >&2; exit 1; fi
 	@sh requirements/system.sh "$(PYTHON)"
 	@echo "== Creating $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
