@@ -52,7 +52,10 @@ class DiffusionMlpConfig:
     residual_style: bool = True
     use_layernorm: bool = False
     obs_fourier_features: int = 0
-    """Octaves of sin/cos features appended to the observation; helps millimetre tasks. 0: off."""
+    """Octaves of sin/cos features appended to the observation. 0: off."""
+    relative_pairs: tuple[str, ...] = ()
+    """Furniture tasks: pairs like "tool:leg4" whose relative pose, computed from the observation,
+    the network sees as well; millimetre tasks need it. Empty: off."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class CriticConfig:
     use_layernorm: bool = False
     obs_fourier_features: int = 0
     """As for the actor; 0: off."""
+    relative_pairs: tuple[str, ...] = ()
+    """As for the actor; empty: off."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ def run_finetune(config: FinetuneConfig) -> Path:
     header, policy = _start_policy(config)
     policy = policy.to(config.run.device)
     shape = header.shape
-    critic = StateCritic(config.critic, shape.obs_dim, shape.cond_steps).to(config.run.device)
+    critic = StateCritic(config.critic, shape.obs_dim, shape.cond_steps, header.layout)
+    critic = critic.to(config.run.device)
     step_env = make_step_env(config.env, config.train.n_envs, config.run.env_threads)
     env = ChunkEnv(step_env, chunk_settings(header), SeedStream(config.run.seed))
     algorithm = Dppo(config.train, policy, critic, env, config.n_train_itr, config.run.seed)
@@ -74,7 +75,7 @@ def _start_policy(config: FinetuneConfig) -> tuple[PolicyHeader, DiffusionPolicy
         env=to_plain(config.env),
         finetuned=True,
     )
-    policy = DiffusionPolicy(header.network, header.diffusion, header.shape)
+    policy = DiffusionPolicy(header.network, header.diffusion, header.shape, header.layout)
     trained = loaded.policy.actor_ft
     start = trained if trained is not None and not resumable else loaded.policy.base
     if trained is not None and not resumable and loaded.policy.first_finetuned > 0:

@@ -17,6 +17,7 @@ from dppo_ros.core.spec import VectorSpec
 from sim_training.config import DiffusionConfig, DiffusionMlpConfig
 from sim_training.config_file import merge, to_plain
 from sim_training.diffusion.policy import DiffusionPolicy, PolicyShape
+from sim_training.networks.features import ObservationLayout
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,14 @@ class PolicyHeader:
     envelope: dict[str, Any] = field(default_factory=dict)
     data_hash: str = ""
 
+    @property
+    def layout(self) -> ObservationLayout:
+        """Return what the numbers of an observation mean."""
+        return ObservationLayout(self.observation_spec, self.observation_normalizer)
+
     def build_policy(self) -> DiffusionPolicy:
         """Return a policy of this description with fresh weights."""
-        policy = DiffusionPolicy(self.network, self.diffusion, self.shape)
+        policy = DiffusionPolicy(self.network, self.diffusion, self.shape, self.layout)
         if self.finetuned:
             policy.start_finetuning()
         return policy

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from sim_training.config import DiffusionConfig, DiffusionMlpConfig
 from sim_training.diffusion.sampler import ChainTables, chain_tables, normal_log_prob, step_mean
 from sim_training.diffusion.schedule import DenoisingSteps, cosine_schedule
+from sim_training.networks.features import ObservationLayout
 from sim_training.networks.mlp import DiffusionMlp
 
 
@@ -53,14 +54,18 @@ class DiffusionPolicy(nn.Module):
     """Denoising policy over action chunks in normalised units."""
 
     def __init__(
-        self, network: DiffusionMlpConfig, diffusion: DiffusionConfig, shape: PolicyShape
+        self,
+        network: DiffusionMlpConfig,
+        diffusion: DiffusionConfig,
+        shape: PolicyShape,
+        layout: ObservationLayout | None = None,
     ) -> None:
         """Build the base network and the tables of the chain."""
         super().__init__()
         self.config = diffusion
         self.shape = shape
         self.base = DiffusionMlp(
-            network, shape.obs_dim, shape.action_dim, shape.cond_steps, shape.horizon_steps
+            network, shape.obs_dim, shape.action_dim, shape.cond_steps, shape.horizon_steps, layout
         )
         self.actor_ft: DiffusionMlp | None = None
         self._schedule = cosine_schedule(diffusion.denoising_steps)

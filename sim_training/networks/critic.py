@@ -7,24 +7,34 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from sim_training.config import CriticConfig
-from sim_training.networks.mlp import FourierFeatures, make_mlp
+from sim_training.networks.features import ObservationFeatures, ObservationLayout
+from sim_training.networks.mlp import make_mlp
 
 
 class StateCritic(nn.Module):
     """V(s) from the flattened, normalised observation history."""
 
-    def __init__(self, config: CriticConfig, obs_dim: int, cond_steps: int) -> None:
+    def __init__(
+        self,
+        config: CriticConfig,
+        obs_dim: int,
+        cond_steps: int,
+        layout: ObservationLayout | None = None,
+    ) -> None:
         """Build the MLP.
 
         Args:
             config: layer sizes and options.
             obs_dim: observation size Do.
             cond_steps: stacked observations To.
+            layout: meaning of the observation; only for `relative_pairs`.
         """
         super().__init__()
-        self.fourier = FourierFeatures(config.obs_fourier_features)
+        self.features = ObservationFeatures(
+            config.obs_fourier_features, config.relative_pairs, obs_dim, cond_steps, layout
+        )
         self.mlp = make_mlp(
-            [self.fourier.output_dim(cond_steps * obs_dim), *config.mlp_dims, 1],
+            [self.features.output_dim, *config.mlp_dims, 1],
             config.activation_type,
             config.residual_style,
             config.use_layernorm,
@@ -32,4 +42,4 @@ class StateCritic(nn.Module):
 
     def forward(self, state: Tensor) -> Tensor:
         """Return values (B,) of states (B, To, Do)."""
-        return self.mlp(self.fourier(state.flatten(1))).squeeze(-1)
+        return self.mlp(self.features(state)).squeeze(-1)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dppo_ros.core.errors import ConfigError, unknown_name_message
 from sim_training.config import DiffusionMlpConfig
+from sim_training.networks.features import ObservationFeatures, ObservationLayout
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "ReLU": nn.ReLU,
@@ -151,34 +152,6 @@ def make_mlp(
     return kind(dims, activation, use_layernorm)
 
 
-class FourierFeatures(nn.Module):
-    """Append sin and cos of pi * 2^j * x, j < n, to every input number (fixed, no parameters).
-
-    A plain MLP resolves millimetres inside a half-metre range badly; these features spread the
-    fine scales over several inputs. Bounded for any input, so outliers stay harmless.
-    """
-
-    frequencies: Tensor
-
-    def __init__(self, n: int) -> None:
-        """Prepare n octaves; n = 0 passes the input through."""
-        super().__init__()
-        self.n = n
-        frequencies = math.pi * 2.0 ** torch.arange(n, dtype=torch.float32)
-        self.register_buffer("frequencies", frequencies, persistent=False)
-
-    def output_dim(self, input_dim: int) -> int:
-        """Return the feature count for inputs of this size."""
-        return input_dim * (1 + 2 * self.n)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, D) to (B, D (1 + 2 n))."""
-        if self.n == 0:
-            return x
-        angle = (x.unsqueeze(-1) * self.frequencies).flatten(1)
-        return torch.cat([x, angle.sin(), angle.cos()], dim=-1)
-
-
 class DiffusionMlp(nn.Module):
     """Noise prediction eps(x, t, observation) with an MLP over the flattened chunk."""
 
@@ -189,6 +162,7 @@ class DiffusionMlp(nn.Module):
         action_dim: int,
         cond_steps: int,
         horizon_steps: int,
+        layout: ObservationLayout | None = None,
     ) -> None:
         """Build the time embedding, the optional observation encoder and the trunk.
 
@@ -198,6 +172,7 @@ class DiffusionMlp(nn.Module):
             action_dim: A.
             cond_steps: To.
             horizon_steps: H.
+            layout: meaning of the observation; only for `relative_pairs`.
         """
         super().__init__()
         time_dim = config.time_dim
@@ -207,8 +182,10 @@ class DiffusionMlp(nn.Module):
             nn.Mish(),
             nn.Linear(2 * time_dim, time_dim),
         )
-        self.fourier = FourierFeatures(config.obs_fourier_features)
-        feature_dim = self.fourier.output_dim(cond_steps * obs_dim)
+        self.features = ObservationFeatures(
+            config.obs_fourier_features, config.relative_pairs, obs_dim, cond_steps, layout
+        )
+        feature_dim = self.features.output_dim
         self.cond_mlp: nn.Module = nn.Identity()
         if config.cond_mlp_dims:
             self.cond_mlp = PlainMlp([feature_dim, *config.cond_mlp_dims], config.activation_type)
@@ -223,7 +200,7 @@ class DiffusionMlp(nn.Module):
 
     def encode_observation(self, state: Tensor) -> Tensor:
         """Return the observation feature (B, F) of a state (B, To, Do); once per chain."""
-        return self.cond_mlp(self.fourier(state.flatten(1)))
+        return self.cond_mlp(self.features(state))
 
     def encode_time(self, time: Tensor) -> Tensor:
         """Return the time feature (B, d) of denoising times (B,)."""

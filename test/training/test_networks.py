@@ -13,7 +13,8 @@ from torch import nn
 from dppo_ros.core.errors import ConfigError
 from sim_training.config import CriticConfig, DiffusionMlpConfig
 from sim_training.networks.critic import StateCritic
-from sim_training.networks.mlp import DiffusionMlp, FourierFeatures, SinusoidalEmbedding
+from sim_training.networks.features import FourierFeatures
+from sim_training.networks.mlp import DiffusionMlp, SinusoidalEmbedding
 
 
 def count(module: nn.Module) -> int:
