@@ -61,8 +61,8 @@ def test_twin_publishes_the_cell_and_obeys_targets(harness: Harness) -> None:
 def test_twin_survives_a_life_cycle_and_refuses_rates_that_do_not_fit(harness: Harness) -> None:
     node = harness.start("sim", slices_per_tick=7)
     assert not harness.transition("sim", "configure")
-    assert node.said("whole multiples of the physics step of 2 ms")
     node.finish()
+    assert node.said("whole multiples of the physics step of 2 ms")
     node = harness.start("sim", **FAST)
     for transition in ("configure", "activate", "deactivate", "cleanup", "configure", "activate"):
         assert harness.transition("sim", transition)
@@ -110,8 +110,8 @@ def test_recorder_writes_a_whole_bag_on_sigint_and_nothing_that_looks_whole_when
 
     taken = harness.start("recorder", path=str(bag))
     assert not harness.transition("recorder", "configure")
-    assert taken.said("exists already")
     taken.finish()
+    assert taken.said("exists already")
 
     killed = harness.start("recorder", path=str(tmp_path / "killed"))
     assert harness.transition("recorder", "configure")
