@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,11 @@ from gentle_policy import write_gentle_bundle
 if TYPE_CHECKING:
     from ros_harness import Harness
 
-_DOMAINS = itertools.count(os.getpid())
+_WORKERS = 8
+_ROUNDS = 12
+_RUN = zlib.crc32(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())).encode())
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_TESTS = itertools.count(_RUN)
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +33,8 @@ def gentle_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def ros_domain(monkeypatch: pytest.MonkeyPatch) -> int:
     """Return a ROS domain of this test's own, set for it and its child processes."""
-    domain = 1 + next(_DOMAINS) % 100  # 0 to 101 is the range that is safe everywhere
+    # Parallel workers never share a domain; 0 to 101 is the range that is safe everywhere.
+    domain = 1 + next(_TESTS) % _ROUNDS * _WORKERS + _WORKER % _WORKERS
     monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     return domain
