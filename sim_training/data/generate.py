@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """``dppo data generate``: demonstrations of the scripted experts.
 
-Because the experts are memoryless, they can be disturbed on purpose: with ``recovery_rate`` above
-zero the tool is pushed off course now and then. The disturbed steps are not recorded; the expert's
-way back starts a new trajectory, so that every recorded chunk is clean and the data still covers
-the neighbourhood of the expert's path.
+Because the experts are memoryless, they can be led off their path on purpose: by random pushes
+(``recovery_rate``) or by letting a policy drive now and then (``policy``). Those steps are not
+recorded; the expert's way back starts a new trajectory, so that every recorded chunk is clean and
+the data also covers where a policy may end up.
 
-No torch and no rclpy.
+Torch is imported only when a policy drives; never rclpy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,9 +23,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dppo_ros.core.errors import ConfigError, DataError
-from dppo_ros.core.observation import furniture_observation_spec, split_action
-from dppo_ros.core.rotations import matrix_from_rotation_vector, rotation_6d_from_matrix
-from sim_training.data.formats import EpisodeDataset, write_dataset
+from dppo_ros.core.observation import furniture_observation_spec
+from sim_training.data.formats import EpisodeDataset, read_dataset, write_dataset
+from sim_training.data.perturbation import (
+    Perturbation,
+    PolicyBursts,
+    RandomPushes,
+    Undisturbed,
+)
 from sim_training.envs.furniture.expert import expert_actions
 from sim_training.envs.furniture.mujoco_batch import OneLegEnv
 from sim_training.envs.furniture.task import PHASE_NAMES, OneLegConfig
@@ -55,6 +61,10 @@ class GenerateConfig:
         recovery_rate: chance per control step that a disturbance begins (0: clean episodes).
         recovery_translation_m: largest push of the tool goal along each axis.
         recovery_rotation_rad: largest turn of the tool goal about each axis.
+        policy: checkpoint that drives in bursts between the expert's recordings.
+        policy_rate: chance per control step that such a burst begins.
+        policy_chunks: longest burst, in action chunks.
+        add_to: dataset whose trajectories the new one takes over.
         n_envs: cells simulated side by side.
         threads: simulation threads.
         overwrite: replace an existing dataset.
@@ -68,6 +78,10 @@ class GenerateConfig:
     recovery_rate: float = 0.0
     recovery_translation_m: float = 0.03
     recovery_rotation_rad: float = 0.15
+    policy: Path | None = None
+    policy_rate: float = 0.03
+    policy_chunks: int = 6
+    add_to: Path | None = None
     n_envs: int = 25
     threads: int = 2
     overwrite: bool = False
@@ -77,6 +91,13 @@ class GenerateConfig:
             raise ConfigError(f"episodes = {self.episodes}, must be at least 1")
         if not 0.0 <= self.recovery_rate <= 0.2:
             raise ConfigError(f"recovery_rate = {self.recovery_rate}, must be in [0, 0.2]")
+        if not 0.0 < self.policy_rate <= 0.2 or self.policy_chunks < 1:
+            raise ConfigError(
+                f"policy_rate = {self.policy_rate} must be in (0, 0.2] and "
+                f"policy_chunks = {self.policy_chunks} at least 1"
+            )
+        if self.policy is not None and self.recovery_rate > 0:
+            raise ConfigError("choose either policy or recovery_rate, not both")
 
 
 @dataclass
@@ -96,7 +117,10 @@ class _Recording:
 
     def is_calm(self) -> bool:
         """No frame is faster than an arm should be or outside the work cell."""
-        states = np.stack([state for part in self.states for state in part])
+        frames = [state for part in self.states for state in part]
+        if not frames:
+            return False
+        states = np.stack(frames)
         speed = np.linalg.norm(states[:, _LINEAR], axis=-1)
         rate = np.linalg.norm(states[:, _ANGULAR], axis=-1)
         inside = np.all((states[:, _POSITION] > _CELL_M[0]) & (states[:, _POSITION] < _CELL_M[1]))
@@ -114,38 +138,6 @@ class _Finished:
     recording: _Recording
 
 
-class _Disturbance:
-    """Pushes that last a few steps, one stream of random numbers per run."""
-
-    def __init__(self, config: GenerateConfig, n_envs: int) -> None:
-        self._config = config
-        self._rng = np.random.default_rng([config.seed, 7])
-        self._remaining = np.zeros(n_envs, dtype=np.int64)
-        self._shift = np.zeros((n_envs, 3))
-        self._turn = np.zeros((n_envs, 3))
-
-    def apply(
-        self, actions: NDArray[np.float32], active: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Actions to execute and which environments are being disturbed, (n_envs)."""
-        config, rng, n_envs = self._config, self._rng, len(actions)
-        if config.recovery_rate == 0.0:
-            return actions, np.zeros(n_envs, dtype=bool)
-        begins = (self._remaining == 0) & (rng.random(n_envs) < config.recovery_rate)
-        self._remaining[begins] = rng.integers(2, 8, n_envs)[begins]
-        shift = rng.uniform(-1, 1, (n_envs, 3)) * config.recovery_translation_m
-        turn = rng.uniform(-1, 1, (n_envs, 3)) * config.recovery_rotation_rad
-        self._shift[begins], self._turn[begins] = shift[begins], turn[begins]
-        disturbed = (self._remaining > 0) & active
-        self._remaining[disturbed] -= 1
-        executed = actions.copy()
-        position, rotation, _ = split_action(actions[disturbed])
-        executed[disturbed, :3] = position + self._shift[disturbed]
-        turned = matrix_from_rotation_vector(self._turn[disturbed]) @ rotation
-        executed[disturbed, 3:9] = rotation_6d_from_matrix(turned)
-        return executed, disturbed
-
-
 def generate(config: GenerateConfig, console: Console | None = None) -> Path:
     """Record demonstrations and print success rate and lengths; returns the dataset folder.
 
@@ -158,66 +150,119 @@ def generate(config: GenerateConfig, console: Console | None = None) -> Path:
         raise DataError(f"{out} already holds a dataset; choose another --out or pass --overwrite")
     n_envs = min(config.n_envs, config.episodes)
     env = OneLegEnv(OneLegConfig(randomness=config.randomness), n_envs, config.threads)
-    finished = _record(env, config, n_envs, console)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("demonstrations", total=config.episodes)
+        finished = _Recorder(env, config).run(lambda good: progress.update(task, completed=good))
     good = [episode for episode in finished if episode.success][: config.episodes]
     _print_summary(finished, good, console)
     dataset = _dataset(env, config, finished, good)
+    if config.add_to is not None:
+        dataset = _joined(read_dataset(config.add_to), dataset)
     folder = write_dataset(out, dataset, overwrite=config.overwrite)
     console.print(f"wrote {len(dataset.states)} frames to {folder}")
     return folder
 
 
-def _record(
-    env: OneLegEnv, config: GenerateConfig, n_envs: int, console: Console
-) -> list[_Finished]:
-    """Run episodes with consecutive seeds until enough succeeded; results in seed order."""
-    disturbance = _Disturbance(config, n_envs)
-    next_seed = config.seed * SEED_STRIDE
-    limit = next_seed + 10 * config.episodes + 20
-    running: list[_Recording] = []
-    for _ in range(n_envs):
-        running.append(_Recording(next_seed, [[]], [[]]))
-        next_seed += 1
-    seeds = np.array([recording.seed for recording in running])
-    observations = env.reset(np.arange(n_envs), seeds).copy()
-    active = np.ones(n_envs, dtype=bool)
-    finished: list[_Finished] = []
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("demonstrations", total=config.episodes)
-        while active.any():
-            actions = np.zeros((n_envs, env.action_spec.dim), dtype=np.float32)
-            actions[active] = expert_actions(observations[active])
-            executed, disturbed = disturbance.apply(actions, active)
-            _append(running, observations, actions, active, disturbed)
-            outcome = env.step(executed, active)
-            observations = outcome.observation
-            for index in np.flatnonzero(outcome.terminated | outcome.truncated):
-                recording = running[index]
-                success = bool(outcome.info["success"][index]) and recording.is_calm()
-                phase = int(outcome.info["phase"][index])
-                finished.append(
-                    _Finished(recording.seed, success, recording.steps, phase, recording)
-                )
-                progress.update(task, completed=sum(e.success for e in finished))
-                # Which episodes are kept must not depend on how many cells ran side by side.
-                wanted = config.episodes - sum(e.success for e in finished)
-                if wanted - (int(active.sum()) - 1) > 0 and next_seed < limit:
-                    running[index] = _Recording(next_seed, [[]], [[]])
-                    observations[index] = env.reset(np.array([index]), np.array([next_seed]))[0]
-                    next_seed += 1
-                else:
-                    active[index] = False
-            if not active.any() and sum(e.success for e in finished) < config.episodes:
-                if next_seed >= limit:
-                    raise DataError(
-                        f"the expert succeeded in {sum(e.success for e in finished)} of "
-                        f"{len(finished)} episodes; lower recovery_rate ({config.recovery_rate})"
-                    )
-                running[0] = _Recording(next_seed, [[]], [[]])
-                observations[0] = env.reset(np.array([0]), np.array([next_seed]))[0]
-                active[0] = True
-                next_seed += 1
-    return sorted(finished, key=lambda episode: episode.seed)
+def _perturbation(config: GenerateConfig, n_envs: int) -> Perturbation:
+    if config.policy is not None:
+        from sim_training.data.chunk_policy import TrainedChunkPolicy
+
+        policy = TrainedChunkPolicy(config.policy, config.task, config.seed)
+        return PolicyBursts(policy, config.policy_rate, config.policy_chunks, n_envs, config.seed)
+    if config.recovery_rate > 0:
+        return RandomPushes(
+            config.recovery_rate,
+            config.recovery_translation_m,
+            config.recovery_rotation_rad,
+            n_envs,
+            config.seed,
+        )
+    return Undisturbed()
+
+
+def _joined(first: EpisodeDataset, second: EpisodeDataset) -> EpisodeDataset:
+    """Both datasets as one; the metadata keeps where each part came from."""
+    metadata = {
+        **second.metadata,
+        "seeds": [*first.metadata.get("seeds", []), *second.metadata["seeds"]],
+        "episodes": first.metadata.get("episodes", 0) + second.metadata["episodes"],
+        "success": [*first.metadata.get("success", []), *second.metadata["success"]],
+        "added_to": {"generator": first.metadata.get("generator"), "sha256": first.data_hash},
+    }
+    return EpisodeDataset(
+        states=np.concatenate([first.states, second.states]),
+        actions=np.concatenate([first.actions, second.actions]),
+        traj_lengths=np.concatenate([first.traj_lengths, second.traj_lengths]),
+        observation_spec=second.observation_spec,
+        action_spec=second.action_spec,
+        metadata=metadata,
+    )
+
+
+class _Recorder:
+    """Runs episodes with consecutive seeds until enough of them succeeded."""
+
+    def __init__(self, env: OneLegEnv, config: GenerateConfig) -> None:
+        self._env, self._config = env, config
+        self._perturbation = _perturbation(config, env.n_envs)
+        self._next_seed = config.seed * SEED_STRIDE
+        self._limit = self._next_seed + 10 * config.episodes + 20
+        self._running: list[_Recording] = [_Recording(0, [[]], [[]]) for _ in range(env.n_envs)]
+        self._observations = np.zeros((env.n_envs, env.observation_spec.dim), dtype=np.float32)
+        self._active = np.zeros(env.n_envs, dtype=bool)
+        self.finished: list[_Finished] = []
+
+    @property
+    def good(self) -> int:
+        """Episodes worth keeping so far."""
+        return sum(episode.success for episode in self.finished)
+
+    def run(self, report: Callable[[int], None]) -> list[_Finished]:
+        """Record; returns all finished episodes in seed order.
+
+        Raises:
+            DataError: the expert failed nine times as often as it succeeded.
+        """
+        for index in range(self._env.n_envs):
+            self._start(index)
+        while self._active.any():
+            self._step()
+            report(self.good)
+        if self.good < self._config.episodes:
+            raise DataError(
+                f"the expert succeeded in {self.good} of {len(self.finished)} episodes; lower "
+                f"recovery_rate ({self._config.recovery_rate}) or policy_rate"
+            )
+        return sorted(self.finished, key=lambda episode: episode.seed)
+
+    def _start(self, index: int) -> None:
+        self._running[index] = _Recording(self._next_seed, [[]], [[]])
+        seeds = np.array([self._next_seed])
+        self._observations[index] = self._env.reset(np.array([index]), seeds)[0]
+        self._perturbation.restart(index)
+        self._active[index] = True
+        self._next_seed += 1
+
+    def _step(self) -> None:
+        active = self._active
+        actions = np.zeros((self._env.n_envs, self._env.action_spec.dim), dtype=np.float32)
+        actions[active] = expert_actions(self._observations[active])
+        executed, disturbed = self._perturbation.apply(self._observations, actions, active)
+        _append(self._running, self._observations, actions, active, disturbed)
+        outcome = self._env.step(executed, active)
+        self._observations = outcome.observation
+        for index in np.flatnonzero(outcome.terminated | outcome.truncated):
+            recording = self._running[index]
+            success = bool(outcome.info["success"][index]) and recording.is_calm()
+            phase = int(outcome.info["phase"][index])
+            self.finished.append(
+                _Finished(recording.seed, success, recording.steps, phase, recording)
+            )
+            active[index] = False
+        for index in np.flatnonzero(~active):
+            wanted = self._config.episodes - self.good - int(active.sum())
+            if wanted > 0 and self._next_seed < self._limit:
+                self._start(int(index))
 
 
 def _append(
