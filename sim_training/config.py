@@ -288,6 +288,9 @@ class PretrainConfig:
 
     dataset: Path = Path("data/toy_reach")
     """Folder written by `dppo data generate`."""
+    init_from: Path | None = None
+    """Start from the weights of this policy (run directory or checkpoint) instead of at random;
+    for data made with `dppo data generate --add-to`, which keeps the normalisation."""
     run: Annotated[RunConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=RunConfig)
     env: EnvConfig = field(default_factory=ToyReachConfig)
     """Task the data comes from; used for evaluation and noted in the policy."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from sim_training.config_file import to_plain
 from sim_training.data.formats import EpisodeDataset, read_dataset
 from sim_training.data.sequence import WindowDataset, make_windows
 from sim_training.diffusion.header import PolicyHeader
-from sim_training.diffusion.policy import PolicyShape
+from sim_training.diffusion.policy import DiffusionPolicy, PolicyShape
+from sim_training.policy_loading import load_policy
 from sim_training.train import Evaluator, TrainingLoop
 
 
@@ -33,12 +35,29 @@ def run_pretrain(config: PretrainConfig) -> Path:
         )
     header = make_header(config, dataset)
     windows, validation = split_windows(config, dataset)
-    policy = header.build_policy().to(config.run.device)
+    policy = _start_policy(config, header).to(config.run.device)
     algorithm = DiffusionBc(
         config.train, policy, windows, validation, config.n_train_steps, config.run.seed
     )
     loop = TrainingLoop(config.run, algorithm, header, config, _make_evaluator(config, header))
     return loop.run()
+
+
+def _start_policy(config: PretrainConfig, header: PolicyHeader) -> DiffusionPolicy:
+    """Return a fresh policy, or one with the weights of `init_from`."""
+    policy = header.build_policy()
+    if config.init_from is None:
+        return policy
+    loaded = load_policy(config.init_from)
+    for name in ("network", "shape", "observation_normalizer", "action_normalizer"):
+        ours, theirs = (json.dumps(h.to_json()[name]) for h in (header, loaded.header))
+        if ours != theirs:
+            raise ConfigError(
+                f"init_from {config.init_from} differs from this run in {name} ({theirs} instead "
+                f"of {ours}); use the same settings, and data made with --add-to"
+            )
+    policy.base.load_state_dict(loaded.policy.base.state_dict())
+    return policy
 
 
 def seed_everything(run: RunConfig) -> None:

@@ -196,6 +196,9 @@ def _joined(first: EpisodeDataset, second: EpisodeDataset) -> EpisodeDataset:
         observation_spec=second.observation_spec,
         action_spec=second.action_spec,
         metadata=metadata,
+        # Same units as before, so that training can go on from a policy of the first part.
+        observation_normalizer=first.observation_normalizer,
+        action_normalizer=first.action_normalizer,
     )
 
 
