@@ -213,7 +213,7 @@ SAFETY = (
         _LIMITS.max_angular_velocity_rad_s,
         "largest turning speed of the sequence of goals (rad/s)",
         0.05,
-        2.5,
+        10.0,
     ),
     Parameter(
         "safety.reject_translation_m",
