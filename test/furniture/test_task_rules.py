@@ -26,6 +26,7 @@ from dppo_ros.core.rotations import (
 )
 from sim_training.envs.furniture import geometry as geo
 from sim_training.envs.furniture.controller import (
+    MAX_JOINT_STEP_RAD,
     differential_ik,
     geometric_jacobian,
     latch_gripper,
@@ -178,21 +179,38 @@ def test_jacobian_of_a_planar_arm_by_hand() -> None:
     np.testing.assert_allclose(jacobian[0], expected, atol=1e-12)
 
 
-def test_differential_ik_is_the_minimum_norm_solution() -> None:
-    """J dq equals the pose error and dq has no null-space part."""
+def _ik_case(scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Jacobians (5, 6, 7), pose errors (5, 6) of the given size, and the solver's steps (5, 7)."""
     rng = np.random.default_rng(1)
     jacobian = rng.normal(size=(5, 6, 7))
-    position, goal = rng.normal(size=(2, 5, 3))
+    position, offset = rng.normal(size=(2, 5, 3))
     start = rotation_z(rng.normal(size=5))
-    target = rotation_x(0.3) @ start
-    step = differential_ik(jacobian, position, start, goal, target)
-    error = np.concatenate(
-        [goal - position, rotation_vector_from_matrix(target @ start.swapaxes(-1, -2))], axis=-1
-    )
+    target = rotation_x(0.3 * scale) @ start
+    step = differential_ik(jacobian, position, start, position + scale * offset, target)
+    turn = rotation_vector_from_matrix(target @ start.swapaxes(-1, -2))
+    return jacobian, np.concatenate([scale * offset, turn], axis=-1), step
+
+
+def test_differential_ik_is_the_minimum_norm_solution() -> None:
+    """For errors within the bound, J dq equals the pose error and dq has no null-space part."""
+    jacobian, error, step = _ik_case(0.05)
+    assert np.abs(step).max() < MAX_JOINT_STEP_RAD
     np.testing.assert_allclose((jacobian @ step[..., None])[..., 0], error, atol=1e-9)
     for index in range(5):
         null = np.linalg.svd(jacobian[index])[2][-1]
         assert abs(null @ step[index]) < 1e-9
+
+
+def test_differential_ik_shortens_large_steps_as_a_whole() -> None:
+    """The fastest joint gets the bound, the others their share: same direction, row by row."""
+    jacobian, error, step = _ik_case(3.0)
+    wanted = (np.linalg.pinv(jacobian) @ error[..., None])[..., 0]
+    largest = np.abs(wanted).max(axis=-1)
+    assert (largest > MAX_JOINT_STEP_RAD).all()
+    np.testing.assert_allclose(np.abs(step).max(axis=-1), MAX_JOINT_STEP_RAD)
+    np.testing.assert_allclose(step * (largest / MAX_JOINT_STEP_RAD)[:, None], wanted)
+    _, _, still = _ik_case(0.0)
+    np.testing.assert_allclose(still, np.zeros((5, 7)), atol=1e-6)
 
 
 def test_gripper_latch_ignores_small_commands() -> None:
