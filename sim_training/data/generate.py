@@ -18,31 +18,22 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
 from dppo_ros.core.errors import ConfigError, DataError
-from dppo_ros.core.observation import furniture_observation_spec
-from sim_training.data.formats import EpisodeDataset, read_dataset, write_dataset
+from sim_training.data.formats import EpisodeDataset, write_dataset
+from sim_training.data.joining import extendable, join
 from sim_training.data.perturbation import (
     Perturbation,
     PolicyBursts,
     RandomPushes,
     Undisturbed,
 )
+from sim_training.data.recording import FinishedEpisode, Recording
 from sim_training.envs.furniture.expert import expert_actions
 from sim_training.envs.furniture.mujoco_batch import OneLegEnv
 from sim_training.envs.furniture.task import PHASE_NAMES, OneLegConfig
-
-_SPEC = furniture_observation_spec()
-_POSITION = _SPEC.slice("tool_position")
-_LINEAR = _SPEC.slice("tool_linear_velocity")
-_ANGULAR = _SPEC.slice("tool_angular_velocity")
-_CELL_M = np.array([[0.20, -0.45, -0.01], [0.80, 0.45, 0.45]])
-_CALM_M_S = 1.0
-_CALM_RAD_S = 4.0
-"""A demonstration that leaves the cell or exceeds these speeds is not kept."""
 
 SEED_STRIDE = 1_000_003
 """Episode i of ``seed`` s starts from environment seed s * stride + i."""
@@ -100,54 +91,18 @@ class GenerateConfig:
             raise ConfigError("choose either policy or recovery_rate, not both")
 
 
-@dataclass
-class _Recording:
-    """Frames of one running episode, cut into trajectories at disturbances."""
-
-    seed: int
-    states: list[list[NDArray[np.float32]]]
-    actions: list[list[NDArray[np.float32]]]
-    steps: int = 0
-
-    def cut(self) -> None:
-        """Start a new trajectory unless the present one is still empty."""
-        if self.states[-1]:
-            self.states.append([])
-            self.actions.append([])
-
-    def is_calm(self) -> bool:
-        """No frame is faster than an arm should be or outside the work cell."""
-        frames = [state for part in self.states for state in part]
-        if not frames:
-            return False
-        states = np.stack(frames)
-        speed = np.linalg.norm(states[:, _LINEAR], axis=-1)
-        rate = np.linalg.norm(states[:, _ANGULAR], axis=-1)
-        inside = np.all((states[:, _POSITION] > _CELL_M[0]) & (states[:, _POSITION] < _CELL_M[1]))
-        return bool(inside and speed.max() < _CALM_M_S and rate.max() < _CALM_RAD_S)
-
-
-@dataclass(frozen=True)
-class _Finished:
-    """Outcome of one episode."""
-
-    seed: int
-    success: bool
-    steps: int
-    phase: int
-    recording: _Recording
-
-
 def generate(config: GenerateConfig, console: Console | None = None) -> Path:
     """Record demonstrations and print success rate and lengths; returns the dataset folder.
 
     Raises:
-        DataError: the folder is taken, or the expert failed far too often.
+        DataError: the folder is taken, the data to add to does not fit, or the expert failed far
+            too often.
     """
     console = console or Console()
     out = config.out or Path("data") / f"{config.task}_{config.randomness}"
     if (out / "dataset.json").exists() and not config.overwrite:
         raise DataError(f"{out} already holds a dataset; choose another --out or pass --overwrite")
+    earlier = None if config.add_to is None else extendable(config.add_to, config.task)
     n_envs = min(config.n_envs, config.episodes)
     env = OneLegEnv(OneLegConfig(randomness=config.randomness), n_envs, config.threads)
     with Progress(console=console, transient=True) as progress:
@@ -156,8 +111,8 @@ def generate(config: GenerateConfig, console: Console | None = None) -> Path:
     good = [episode for episode in finished if episode.success][: config.episodes]
     _print_summary(finished, good, console)
     dataset = _dataset(env, config, finished, good)
-    if config.add_to is not None:
-        dataset = _joined(read_dataset(config.add_to), dataset)
+    if earlier is not None:
+        dataset = join(earlier, dataset)
     folder = write_dataset(out, dataset, overwrite=config.overwrite)
     console.print(f"wrote {len(dataset.states)} frames to {folder}")
     return folder
@@ -180,28 +135,6 @@ def _perturbation(config: GenerateConfig, n_envs: int) -> Perturbation:
     return Undisturbed()
 
 
-def _joined(first: EpisodeDataset, second: EpisodeDataset) -> EpisodeDataset:
-    """Both datasets as one; the metadata keeps where each part came from."""
-    metadata = {
-        **second.metadata,
-        "seeds": [*first.metadata.get("seeds", []), *second.metadata["seeds"]],
-        "episodes": first.metadata.get("episodes", 0) + second.metadata["episodes"],
-        "success": [*first.metadata.get("success", []), *second.metadata["success"]],
-        "added_to": {"generator": first.metadata.get("generator"), "sha256": first.data_hash},
-    }
-    return EpisodeDataset(
-        states=np.concatenate([first.states, second.states]),
-        actions=np.concatenate([first.actions, second.actions]),
-        traj_lengths=np.concatenate([first.traj_lengths, second.traj_lengths]),
-        observation_spec=second.observation_spec,
-        action_spec=second.action_spec,
-        metadata=metadata,
-        # Same units as before, so that training can go on from a policy of the first part.
-        observation_normalizer=first.observation_normalizer,
-        action_normalizer=first.action_normalizer,
-    )
-
-
 class _Recorder:
     """Runs episodes with consecutive seeds until enough of them succeeded."""
 
@@ -210,17 +143,17 @@ class _Recorder:
         self._perturbation = _perturbation(config, env.n_envs)
         self._next_seed = config.seed * SEED_STRIDE
         self._limit = self._next_seed + 10 * config.episodes + 20
-        self._running: list[_Recording] = [_Recording(0, [[]], [[]]) for _ in range(env.n_envs)]
+        self._running: list[Recording] = [Recording(0, [[]], [[]]) for _ in range(env.n_envs)]
         self._observations = np.zeros((env.n_envs, env.observation_spec.dim), dtype=np.float32)
         self._active = np.zeros(env.n_envs, dtype=bool)
-        self.finished: list[_Finished] = []
+        self.finished: list[FinishedEpisode] = []
 
     @property
     def good(self) -> int:
         """Episodes worth keeping so far."""
         return sum(episode.success for episode in self.finished)
 
-    def run(self, report: Callable[[int], None]) -> list[_Finished]:
+    def run(self, report: Callable[[int], None]) -> list[FinishedEpisode]:
         """Record; returns all finished episodes in seed order.
 
         Raises:
@@ -239,7 +172,7 @@ class _Recorder:
         return sorted(self.finished, key=lambda episode: episode.seed)
 
     def _start(self, index: int) -> None:
-        self._running[index] = _Recording(self._next_seed, [[]], [[]])
+        self._running[index] = Recording(self._next_seed, [[]], [[]])
         seeds = np.array([self._next_seed])
         self._observations[index] = self._env.reset(np.array([index]), seeds)[0]
         self._perturbation.restart(index)
@@ -251,7 +184,8 @@ class _Recorder:
         actions = np.zeros((self._env.n_envs, self._env.action_spec.dim), dtype=np.float32)
         actions[active] = expert_actions(self._observations[active])
         executed, disturbed = self._perturbation.apply(self._observations, actions, active)
-        _append(self._running, self._observations, actions, active, disturbed)
+        for index in np.flatnonzero(active):
+            self._running[index].add(self._observations[index], actions[index], disturbed[index])
         outcome = self._env.step(executed, active)
         self._observations = outcome.observation
         for index in np.flatnonzero(outcome.terminated | outcome.truncated):
@@ -259,7 +193,7 @@ class _Recorder:
             success = bool(outcome.info["success"][index]) and recording.is_calm()
             phase = int(outcome.info["phase"][index])
             self.finished.append(
-                _Finished(recording.seed, success, recording.steps, phase, recording)
+                FinishedEpisode(recording.seed, success, recording.steps, phase, recording)
             )
             active[index] = False
         for index in np.flatnonzero(~active):
@@ -268,25 +202,11 @@ class _Recorder:
                 self._start(int(index))
 
 
-def _append(
-    running: list[_Recording],
-    observations: NDArray[np.float32],
-    actions: NDArray[np.float32],
-    active: NDArray[np.bool_],
-    disturbed: NDArray[np.bool_],
-) -> None:
-    for index in np.flatnonzero(active):
-        recording = running[index]
-        recording.steps += 1
-        if disturbed[index]:
-            recording.cut()
-        else:
-            recording.states[-1].append(observations[index].copy())
-            recording.actions[-1].append(actions[index].copy())
-
-
 def _dataset(
-    env: OneLegEnv, config: GenerateConfig, finished: list[_Finished], good: list[_Finished]
+    env: OneLegEnv,
+    config: GenerateConfig,
+    finished: list[FinishedEpisode],
+    good: list[FinishedEpisode],
 ) -> EpisodeDataset:
     states = [frames for e in good for frames in e.recording.states if frames]
     actions = [frames for e in good for frames in e.recording.actions if frames]
@@ -317,7 +237,9 @@ def _dataset(
     )
 
 
-def _print_summary(finished: list[_Finished], good: list[_Finished], console: Console) -> None:
+def _print_summary(
+    finished: list[FinishedEpisode], good: list[FinishedEpisode], console: Console
+) -> None:
     total = len(finished)
     wins = sum(e.success for e in finished)
     console.print(f"expert: {wins} of {total} episodes assembled ({wins / total:.1%})")
