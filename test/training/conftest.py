@@ -79,6 +79,43 @@ def pretrained(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return run_dir
 
 
+@pytest.fixture(scope="session")
+def one_leg_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One recorded episode of the one_leg expert."""
+    from sim_training.data.generate import GenerateConfig, generate
+
+    out = tmp_path_factory.mktemp("data") / "one_leg"
+    return generate(GenerateConfig(episodes=1, n_envs=1, threads=1, out=out))
+
+
+@pytest.fixture(scope="session")
+def one_leg_config(
+    one_leg_dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> PretrainConfig:
+    """One optimiser step of a tiny one_leg policy that sees relative poses."""
+    from sim_training.envs.furniture.task import OneLegConfig
+
+    run_dir = tmp_path_factory.mktemp("runs") / "one_leg"
+    return PretrainConfig(
+        dataset=one_leg_dataset,
+        run=RunConfig(run_dir=run_dir, tensorboard=False),
+        env=OneLegConfig(),
+        network=DiffusionMlpConfig(
+            mlp_dims=(32, 32, 32), relative_pairs=("tool:leg4", "top:leg4", "obstacle:top")
+        ),
+        diffusion=CHAIN,
+        train=DiffusionBcConfig(batch_size=16, steps_per_iteration=1),
+        n_train_steps=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def one_leg_policy(one_leg_config: PretrainConfig) -> Path:
+    """The run directory of that policy: weights as good as fresh."""
+    run_pretrain(one_leg_config)
+    return one_leg_config.run.run_dir
+
+
 @pytest.fixture
 def finetune_config(pretrained: Path, tmp_path: Path) -> FinetuneConfig:
     """A fine-tuning of two small iterations."""
