@@ -7,25 +7,33 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from dppo_ros.core.errors import ConfigError
+from sim_training.envs.furniture.task import OneLegConfig
 from sim_training.envs.make import EnvConfig, make_step_env
-from sim_training.envs.toy import ToyReachConfig
+from sim_training.envs.toy import ToyReachEnv, scripted_action
+
+if TYPE_CHECKING:
+    from sim_training.envs.furniture.bare_physics import BarePhysics
+    from sim_training.envs.protocol import StepEnv
 
 _WARM_UP = 20
 
 
 @dataclass(frozen=True)
 class BenchSimConfig:
-    """Control steps per second of a simulated task, the robot holding its start action."""
+    """Speed of a simulated task, its scripted expert at work; for one_leg also of bare mj_step."""
 
-    env: EnvConfig = field(default_factory=ToyReachConfig)
+    env: EnvConfig = field(default_factory=OneLegConfig)
     n_envs: int = 16
     env_threads: int = 2
     n_steps: int = 100
@@ -39,6 +47,7 @@ class BenchPolicyConfig:
     """Latency of an exported policy at batch size 1, as the robot runs it."""
 
     bundle: Path = Path("bundle")
+    """Folder written by `dppo export`, or the name of a shipped bundle."""
     n_calls: int = 1000
     threads: int = 1
     json: bool = False
@@ -46,54 +55,88 @@ class BenchPolicyConfig:
 
 
 def bench_sim(config: BenchSimConfig) -> int:
-    """Measure and print simulator speed.
-
-    Every environment repeats one constant action in the middle of what its observation says, so
-    the arms move, but no policy is involved.
-    """
+    """Measure and print simulator speed; only the environment's own steps are timed."""
     if config.n_steps < 1 or config.n_envs < 1:
         raise ConfigError(
             f"n_steps is {config.n_steps} and n_envs {config.n_envs}; both must be at least 1"
         )
     env = make_step_env(config.env, config.n_envs, config.env_threads)
-    ids = np.arange(config.n_envs)
-    active = np.ones(config.n_envs, dtype=bool)
     begun = time.perf_counter()
-    observation = env.reset(ids, ids)
+    observation = env.reset(np.arange(config.n_envs), np.arange(config.n_envs))
     reset_s = time.perf_counter() - begun
-    actions = np.zeros((config.n_envs, env.action_spec.dim), dtype=np.float32)
-    shared = min(observation.shape[1], actions.shape[1])
-    actions[:, :shared] = observation[:, :shared]
-    begun = time.perf_counter()
-    for _ in range(config.n_steps):
-        env.step(actions, active)
-    elapsed = time.perf_counter() - begun
+    cores = min(config.env_threads, config.n_envs, os.cpu_count() or 1)
+    n_steps = config.n_envs * config.n_steps
+    elapsed, bare = _drive(env, observation, config.n_steps)
     env.close()
-    rate = config.n_envs * config.n_steps / elapsed
-    cores = min(config.env_threads, os.cpu_count() or 1)
-    _report(
-        {
-            "task": env.name,
-            "n_envs": config.n_envs,
-            "threads": config.env_threads,
-            "control_steps_per_s": rate,
-            "control_steps_per_s_per_core": rate / cores,
-            "real_time_factor": rate / env.control_rate_hz,
-            "reset_ms_per_env": 1e3 * reset_s / config.n_envs,
-        },
-        config.json,
-    )
+    values: dict[str, str | int | float] = {
+        "task": env.name,
+        "n_envs": config.n_envs,
+        "threads": config.env_threads,
+        "control_steps_per_s": n_steps / elapsed,
+        "control_steps_per_s_per_core": n_steps / elapsed / cores,
+        "real_time_factor": n_steps / elapsed / env.control_rate_hz,
+        "reset_ms_per_env": 1e3 * reset_s / config.n_envs,
+    }
+    if bare is not None:
+        values["physics_steps_per_s_per_core"] = bare.physics_steps / elapsed / cores
+        values["bare_mj_step_per_s_per_core"] = bare.physics_steps / bare.elapsed_s
+        values["share_of_bare_mj_step"] = bare.elapsed_s / (elapsed * cores)
+    _report(values, config.json)
     return 0
+
+
+def _drive(
+    env: StepEnv, observation: NDArray[np.float32], n_steps: int
+) -> tuple[float, BarePhysics | None]:
+    """Let the scripted expert drive; episodes that end start anew.
+
+    Returns:
+        Seconds in the environment's steps, and the same physics alone where there is any.
+    """
+    expert, bare = _expert_and_physics(env)
+    active = np.ones(env.n_envs, dtype=bool)
+    elapsed = 0.0
+    next_seed = env.n_envs
+    for _ in range(n_steps):
+        actions = expert(observation)
+        if bare is not None:
+            bare.remember()
+        begun = time.perf_counter()
+        outcome = env.step(actions, active)
+        elapsed += time.perf_counter() - begun
+        if bare is not None:
+            bare.repeat()
+        observation = outcome.observation.copy()
+        ended = np.flatnonzero(outcome.terminated | outcome.truncated)
+        if len(ended):
+            observation[ended] = env.reset(ended, next_seed + np.arange(len(ended)))
+            next_seed += len(ended)
+    return elapsed, bare
+
+
+def _expert_and_physics(
+    env: StepEnv,
+) -> tuple[Callable[[NDArray[np.float32]], NDArray[np.float32]], BarePhysics | None]:
+    """Return what drives a task, raw observations to raw actions, and its physics alone."""
+    if isinstance(env, ToyReachEnv):
+        rng = np.random.default_rng(0)
+        return lambda seen: scripted_action(seen, env.config.max_step_m, rng, 0.0), None
+    from sim_training.envs.furniture.bare_physics import BarePhysics
+    from sim_training.envs.furniture.expert import expert_actions
+    from sim_training.envs.furniture.mujoco_batch import OneLegEnv
+
+    return expert_actions, BarePhysics(env) if isinstance(env, OneLegEnv) else None
 
 
 def bench_policy(config: BenchPolicyConfig) -> int:
     """Measure and print the latency of a bundle."""
     from dppo_ros.core.bundle import load_bundle
     from dppo_ros.core.runtime import PolicyRuntime
+    from dppo_ros.paths import find_bundle
 
     if config.n_calls < 1:
         raise ConfigError(f"n_calls is {config.n_calls}; it must be at least 1")
-    bundle = load_bundle(config.bundle)
+    bundle = load_bundle(find_bundle(str(config.bundle)))
     runtime = PolicyRuntime(bundle, threads=config.threads)
     rng = np.random.default_rng(0)
     observation = bundle.golden["observation"][0]

@@ -170,6 +170,10 @@ class OneLegSimulation:
         """Which of the given cells still hold finite states, (m,)."""
         return np.isfinite(self._qpos[env_ids]).all(axis=-1)
 
+    def copy_data(self, env_id: int, into: mujoco.MjData | None = None) -> mujoco.MjData:
+        """Everything MuJoCo knows about one cell, also what sleeps; overwrites `into` if given."""
+        return self._batch.get_data(env_id, into)
+
     def render(
         self, env_id: int, height: int, width: int, camera: str = "side"
     ) -> NDArray[np.uint8]:
@@ -178,8 +182,7 @@ class OneLegSimulation:
         if key not in self._renderers:
             self._renderers[key] = mujoco.Renderer(self.model, height, width)
         renderer = self._renderers[key]
-        data = self._batch.get_data(env_id)
-        renderer.update_scene(data, camera)
+        renderer.update_scene(self.copy_data(env_id), camera)
         return np.asarray(renderer.render()).copy()
 
     def close(self) -> None:
