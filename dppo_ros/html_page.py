@@ -91,24 +91,37 @@ def _captioned(content: str, caption: str) -> str:
     return f"<figure>{content}{text}</figure>"
 
 
-def write_page(path: Path, title: str, subtitle: str, sections: Sequence[Section]) -> Path:
-    """Writes the page in one step (never half) and returns its path.
+def page(
+    title: str, subtitle: str, sections: Sequence[Section], lead: str = "", style: str = ""
+) -> str:
+    """Returns a whole page.
 
     Args:
-        path: File to write; its folder is created.
         title: Heading and window title.
         subtitle: One line under the heading.
         sections: Content, in order.
+        lead: What stands before the first section, as HTML that is safe to embed.
+        style: Rules besides the common ones.
     """
     body = "".join(f"<section><h2>{html.escape(s.title)}</h2>{s.body}</section>" for s in sections)
-    page = (
+    return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><main>"
-        f"<h1>{html.escape(title)}</h1>{paragraph(subtitle, note=True)}{body}"
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}{style}</style></head><body><main>"
+        f"<h1>{html.escape(title)}</h1>{paragraph(subtitle, note=True)}{lead}{body}"
         "</main></body></html>\n"
     )
+
+
+def write_page(path: Path, title: str, subtitle: str, sections: Sequence[Section]) -> Path:
+    """Writes a page in one step (never half) and returns its path; see ``page``."""
+    return write_whole(path, page(title, subtitle, sections))
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Writes a file completely or not at all, creating its folder, and returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(page, encoding="utf-8")
+    part.write_text(text, encoding="utf-8")
     os.replace(part, path)
     return path

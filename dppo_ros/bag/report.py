@@ -6,33 +6,28 @@ from __future__ import annotations
 
 import html
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from dppo_ros import html_page
 from dppo_ros.bag.comparison import Parity
 from dppo_ros.bag.replay import ReplayResult
 from dppo_ros.core.errors import BagError
 from dppo_ros.core.rotations import FloatArray
+from dppo_ros.html_page import Section
 
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1f2937;background:#f4f5f7;margin:0}
-main{max-width:980px;margin:0 auto;padding:32px 24px}
-h1{font-size:24px;margin:0 0 4px}h2{font-size:16px;margin:0 0 12px}
-.sub{color:#55606e;margin:0 0 24px;overflow-wrap:anywhere}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr));gap:12px}
-.card,section{background:#fff;border:1px solid #e1e4ea;border-radius:8px;padding:14px 16px}
-section{margin-top:16px;overflow-x:auto}
+.cards{margin-top:24px}
+.card{background:#fff;border:1px solid #e1e4ea;border-radius:8px;padding:14px 16px}
 .card b{display:block;font-size:20px}.card span{color:#55606e;font-size:13px}
 .good{border-left:4px solid #3a9d6e}.bad{border-left:4px solid #c8372d}
 .flat{border-left:4px solid #c9ced6}
-table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}
-th,td{text-align:right;padding:4px 8px;border-bottom:1px solid #eceef2}
-th:first-child,td:first-child{text-align:left}th{color:#55606e;font-weight:600}
-svg{width:100%;height:auto}
+table,svg{width:100%}
+th,td{text-align:right;padding:4px 8px}th:first-child,td:first-child{text-align:left}
 """
 
 
@@ -146,31 +141,22 @@ def write_html(result: ReplayResult, path: Path) -> None:
     from dppo_ros.bag.plots import actions_plot, errors_plot, latency_plot
 
     numbers = to_json(result)
-    name = html.escape(result.bundle.manifest.name)
-    plots = "".join(
-        f"<section><h2>{title}</h2>{svg}</section>"
-        for title, svg in (
-            ("Executed and replayed actions", actions_plot(result)),
-            ("Difference over time", errors_plot(result)),
-            ("Latency and staleness", latency_plot(result)),
-        )
+    sections = [
+        Section("Executed and replayed actions", actions_plot(result)),
+        Section("Difference over time", errors_plot(result)),
+        Section("Latency and staleness", latency_plot(result)),
+        Section("Error per action component (raw units)", _table(numbers["action_error"])),
+        Section("Latencies (ms)", _table(numbers["latency_ms"])),
+        Section("Command side", html_page.paragraph(summary_lines(result)[-1])),
+    ]
+    text = html_page.page(
+        f"Replay of {result.bundle.manifest.name}",
+        f"{result.bag} · seed {result.seed} · {_bundle_note(result.same_bundle)}",
+        sections,
+        f"<div class=cards>{''.join(_cards(result))}</div>",
+        _STYLE,
     )
-    body = (
-        f"<h1>Replay of {name}</h1>"
-        f"<p class=sub>{html.escape(str(result.bag))} · seed {result.seed} · "
-        f"{html.escape(_bundle_note(result.same_bundle))}</p>"
-        f"<div class=cards>{''.join(_cards(result))}</div>{plots}"
-        f"<section><h2>Error per action component (raw units)</h2>"
-        f"{_table(numbers['action_error'])}</section>"
-        f"<section><h2>Latencies (ms)</h2>{_table(numbers['latency_ms'])}</section>"
-        f"<section><h2>Command side</h2><p>{html.escape(summary_lines(result)[-1])}</p></section>"
-    )
-    _write(
-        path,
-        "<!doctype html><html lang=en><meta charset=utf-8>"
-        "<meta name=viewport content='width=device-width,initial-scale=1'>"
-        f"<title>Replay of {name}</title><style>{_STYLE}</style><main>{body}</main></html>\n",
-    )
+    _write(path, text)
 
 
 def _cards(result: ReplayResult) -> list[str]:
@@ -209,25 +195,17 @@ def _card(value: str, label: str, kind: str) -> str:
 
 
 def _table(rows: object) -> str:
-    columns: Sequence[str] = ("count", "mean", "median", "p90", "p99", "max")
-    head = "".join(f"<th>{column}</th>" for column in ("", *columns))
-    lines = []
+    columns = ("count", "mean", "median", "p90", "p99", "max")
     assert isinstance(rows, dict)
-    for name, stats in rows.items():
-        cells = "".join(
-            f"<td>{stats[column]:.4g}</td>" if column in stats else "<td>-</td>"
-            for column in columns
-        )
-        lines.append(f"<tr><td>{html.escape(str(name).replace('_', ' '))}</td>{cells}</tr>")
-    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
+    lines = [
+        [name.replace("_", " ")] + [f"{stats[c]:.4g}" if c in stats else "-" for c in columns]
+        for name, stats in rows.items()
+    ]
+    return html_page.table(("", *columns), lines)
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file completely or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        html_page.write_whole(path, text)
     except OSError as error:
         raise BagError(f"cannot write {path}: {error.strerror}") from error
