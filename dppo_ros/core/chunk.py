@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from dppo_ros.core.diagnostics import EventCounts
 from dppo_ros.core.errors import ActionError, ConfigError
+from dppo_ros.core.finite import first_non_finite
 
 MAX_WAITING_CHUNKS = 8
 """Chunks kept when nobody asks for actions; beyond it the oldest counts as superseded."""
@@ -263,9 +264,9 @@ class ChunkSchedule:
                 f"action chunk has {array.shape[1]} numbers per action, earlier chunks had "
                 f"{self._action_dim}; check that policy and command side use the same bundle"
             )
-        bad = np.argwhere(~np.isfinite(array))
-        if bad.size:
-            step, column = (int(i) for i in bad[0])
+        bad = first_non_finite(array)
+        if bad is not None:
+            step, column = bad
             raise ActionError(
                 f"action chunk holds {array[step, column]} at step {step}, component {column}; "
                 "the chunk is refused as a whole"

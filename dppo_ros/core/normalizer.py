@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dppo_ros.core.errors import ConfigError
+from dppo_ros.core.finite import first_non_finite
 from dppo_ros.core.strict_json import JsonReader, shown
 
 
@@ -98,9 +99,9 @@ class MinMaxNormalizer:
                 "with at least one of each"
             )
         rows = values.reshape(-1, values.shape[-1])
-        bad = np.argwhere(~np.isfinite(rows))
-        if bad.size:
-            row, column = (int(index) for index in bad[0])
+        bad = first_non_finite(rows)
+        if bad is not None:
+            row, column = bad
             raise ConfigError(
                 f"normaliser sample in row {row}, component {column} is {rows[row, column]}; "
                 "every value must be finite, so remove or repair that episode"

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from dppo_ros.core.bundle import PolicyBundle
 from dppo_ros.core.diagnostics import LatencyWindow
 from dppo_ros.core.errors import ActionError, BundleError, ConfigError, ObservationError
+from dppo_ros.core.finite import first_non_finite
 from dppo_ros.core.manifest import EXPORT_ADVICE
 
 CPU_PROVIDER = "CPUExecutionProvider"
@@ -91,8 +92,9 @@ class PolicyRuntime:
         start_ns = time.perf_counter_ns()
         actions: NDArray[np.float32] = self._run(inputs)[0]
         self.latency.add_ns(time.perf_counter_ns() - start_ns)
-        if not np.isfinite(actions).all():
-            step, column = (int(index) for index in np.argwhere(~np.isfinite(actions))[0])
+        bad = first_non_finite(actions)
+        if bad is not None:
+            step, column = bad
             raise ActionError(
                 f"the policy gave {actions[step, column]} for "
                 f"{manifest.action.component_names[column]!r} at step {step}; the chunk is refused "

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dppo_ros.core.errors import DataError, DppoError
+from dppo_ros.core.finite import first_non_finite
 from dppo_ros.core.normalizer import MinMaxNormalizer
 from dppo_ros.core.spec import VectorSpec
 
@@ -76,9 +77,9 @@ class EpisodeDataset:
         ):
             if array.ndim != 2 or array.shape[1] != dim:
                 raise DataError(f"{name} has shape {array.shape}; the layout needs (N, {dim})")
-            bad = np.argwhere(~np.isfinite(array))
-            if bad.size:
-                row, column = (int(i) for i in bad[0])
+            bad = first_non_finite(array)
+            if bad is not None:
+                row, column = bad
                 raise DataError(
                     f"{name} holds {array[row, column]} at frame {row}, column {column}; remove "
                     "or repair that trajectory"
