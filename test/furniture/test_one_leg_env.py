@@ -17,7 +17,8 @@ from sim_training.data.generate import GenerateConfig, generate
 from sim_training.envs.furniture import geometry as geo
 from sim_training.envs.furniture.cell import PHYSICS_STEP_S, OneLegCell
 from sim_training.envs.furniture.expert import decode, expert_actions
-from sim_training.envs.furniture.mujoco_batch import OneLegEnv, OneLegSimulation
+from sim_training.envs.furniture.mujoco_batch import OneLegEnv
+from sim_training.envs.furniture.simulation import OneLegSimulation
 from sim_training.envs.furniture.task import PHASE_NAMES, OneLegConfig
 from sim_training.envs.protocol import RenderableEnv, StepEnv
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from dppo_ros.core.observation import RobotState
 from dppo_ros.core.rotations import FloatArray
-from sim_training.envs.furniture.mujoco_batch import OneLegSimulation
 from sim_training.envs.furniture.scene import PhysicsOptions
+from sim_training.envs.furniture.simulation import OneLegSimulation
 from sim_training.envs.furniture.task import (
     PHASE_NAMES,
     OneLegConfig,

@@ -1,0 +1,193 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Physics and controller of many ``one_leg`` cells on MuJoCo, stepped by a native thread pool.
+
+No task rules: ``mujoco_batch`` makes the environment out of it, ``cell`` the robot twin.
+
+No torch, no rclpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+from numpy.typing import NDArray
+
+from dppo_ros.core.errors import ConfigError
+from dppo_ros.core.observation import (
+    OBSTACLE,
+    ONE_LEG_PARTS,
+    RobotState,
+    base_pose_from_tag,
+    tag_pose_from_base,
+)
+from dppo_ros.core.rotations import FloatArray, matrix_from_quaternion, quaternion_from_matrix
+from sim_training.envs.furniture import geometry as geo
+from sim_training.envs.furniture.controller import (
+    differential_ik,
+    geometric_jacobian,
+    latch_gripper,
+)
+from sim_training.envs.furniture.scene import PhysicsOptions, build_model
+from sim_training.envs.furniture.task import StartState
+from sim_training.envs.protocol import BoolArray, IntArray
+
+ARM = slice(0, 7)
+FINGERS = slice(7, 9)
+
+
+class OneLegSimulation:
+    """Physics and controller of n cells, no task rules.
+
+    Args:
+        n_envs: number of cells.
+        threads: worker threads including the caller's.
+        options: solver settings.
+
+    Raises:
+        ConfigError: n_envs or threads below 1.
+    """
+
+    def __init__(
+        self, n_envs: int, threads: int = 1, options: PhysicsOptions | None = None
+    ) -> None:
+        if n_envs < 1 or threads < 1:
+            raise ConfigError(f"n_envs = {n_envs} and threads = {threads} must be at least 1")
+        self.n_envs = n_envs
+        self.options = options or PhysicsOptions()
+        self.model = build_model(self.options)
+        # Sleeping islands keep state outside the integration row, hence persistent.
+        self._batch = Batch(self.model, n_envs, min(threads, n_envs), persistent=True)
+        self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
+        self._part_qpos = {
+            name: self.model.joint(f"{name}_joint").qposadr[0] for name in ONE_LEG_PARTS
+        }
+        self._arm_bodies = [self.model.joint(name).id for name in geo.ARM_JOINTS]
+        self._tool = self.model.site("tool").id
+        bind = self._batch.bind
+        self._qpos, self._qvel, self._ctrl = bind("qpos"), bind("qvel"), bind("ctrl")
+        self._mocap_pos, self._mocap_quat = bind("mocap_pos"), bind("mocap_quat")
+        self._site_pos, self._site_mat = bind("site_xpos"), bind("site_xmat")
+        self._anchors, self._axes = bind("xanchor"), bind("xaxis")
+        self._gripper_closed = np.zeros(n_envs, dtype=bool)
+
+    def reset(self, env_ids: IntArray, starts: Sequence[StartState]) -> None:
+        """Put the given cells into start states, gripper open, everything at rest."""
+        self._batch.reset(env_ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        for env_id, start in zip(env_ids, starts, strict=True):
+            self._qpos[env_id, ARM] = start.arm_joints
+            self._qpos[env_id, FINGERS] = geo.MAX_GRIPPER_WIDTH_M / 2
+            self._ctrl[env_id, ARM] = start.arm_joints
+            for name, address in self._part_qpos.items():
+                position, rotation = base_pose_from_tag(start.tag_from_part[name])
+                self._qpos[env_id, address : address + 3] = position
+                self._qpos[env_id, address + 3 : address + 7] = _wxyz(rotation)
+            position, rotation = base_pose_from_tag(start.tag_from_part[OBSTACLE])
+            # The fence is symmetric: its tag pose is a pure half turn of the base axes.
+            self._mocap_pos[env_id, 0] = position
+            self._mocap_quat[env_id, 0] = (1.0, 0.0, 0.0, 0.0)
+        self._gripper_closed[env_ids] = False
+        self._ctrl[env_ids, FINGERS] = geo.GRIPPER_FORCE_N
+        self._batch.forward(env_ids)
+
+    def set_goal(
+        self,
+        env_ids: IntArray,
+        goal_position: FloatArray,
+        base_from_goal: FloatArray,
+        gripper: FloatArray,
+    ) -> None:
+        """One differential-IK solve per cell: new joint targets and gripper latch.
+
+        Args:
+            env_ids: (m,) cells.
+            goal_position: (m, 3) m, base frame.
+            base_from_goal: (m, 3, 3).
+            gripper: (m,) latch command, negative opens, positive closes.
+        """
+        position = self._site_pos[env_ids, self._tool]
+        rotation = self._site_mat[env_ids, self._tool].reshape(-1, 3, 3)
+        displacement = differential_ik(
+            self._jacobian(env_ids), position, rotation, goal_position, base_from_goal
+        )
+        self._ctrl[env_ids, ARM] = self._qpos[env_ids, ARM] + displacement
+        self._gripper_closed[env_ids] = latch_gripper(self._gripper_closed[env_ids], gripper)
+        force = np.where(self._gripper_closed[env_ids], -1.0, 1.0) * geo.GRIPPER_FORCE_N
+        self._ctrl[env_ids, FINGERS] = force[:, None]
+
+    def advance(self, env_ids: IntArray, physics_steps: int) -> None:
+        """Step the given cells; poses and velocities are current afterwards."""
+        if len(env_ids):
+            self._batch.step(env_ids, nstep=physics_steps, stage=mujoco.mjtStage.mjSTAGE_VEL)
+
+    def robot_state(self, env_ids: IntArray) -> RobotState:
+        """Tool and gripper state of the given cells, leading dimension (m)."""
+        jacobian = self._jacobian(env_ids)
+        twist = (jacobian @ self._qvel[env_ids, ARM][..., None])[..., 0]
+        return RobotState(
+            tool_position=self._site_pos[env_ids, self._tool].copy(),
+            base_from_tool=self._site_mat[env_ids, self._tool].reshape(-1, 3, 3).copy(),
+            tool_linear_velocity=twist[:, :3],
+            tool_angular_velocity=twist[:, 3:],
+            gripper_width=self._qpos[env_ids, FINGERS].sum(axis=-1),
+        )
+
+    def joint_state(self, env_ids: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Positions and velocities (m, 9): arm (rad, rad/s), then fingers (m, m/s)."""
+        return self._qpos[env_ids, :9].copy(), self._qvel[env_ids, :9].copy()
+
+    def part_poses(self, env_ids: IntArray) -> dict[str, FloatArray]:
+        """Tag-frame poses (m, 7) of every part and of the obstacle."""
+        poses = {}
+        for name, address in self._part_qpos.items():
+            row = self._qpos[env_ids, address : address + 7]
+            rotation = matrix_from_quaternion(row[:, [4, 5, 6, 3]])
+            poses[name] = tag_pose_from_base(row[:, :3], rotation)
+        fence = self._mocap_pos[env_ids, 0]
+        poses[OBSTACLE] = tag_pose_from_base(
+            fence, np.broadcast_to(_FENCE_ROTATION, (len(fence), 3, 3))
+        )
+        return poses
+
+    def is_finite(self, env_ids: IntArray) -> BoolArray:
+        """Which of the given cells still hold finite states, (m,)."""
+        return np.isfinite(self._qpos[env_ids]).all(axis=-1)
+
+    def copy_data(self, env_id: int, into: mujoco.MjData | None = None) -> mujoco.MjData:
+        """Everything MuJoCo knows about one cell, also what sleeps; overwrites `into` if given."""
+        return self._batch.get_data(env_id, into)
+
+    def render(
+        self, env_id: int, height: int, width: int, camera: str = "side"
+    ) -> NDArray[np.uint8]:
+        """RGB image (height, width, 3) of one cell; needs an off-screen OpenGL platform."""
+        key = (height, width)
+        if key not in self._renderers:
+            self._renderers[key] = mujoco.Renderer(self.model, height, width)
+        renderer = self._renderers[key]
+        renderer.update_scene(self.copy_data(env_id), camera)
+        return np.asarray(renderer.render()).copy()
+
+    def close(self) -> None:
+        """Free the renderers."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+
+    def _jacobian(self, env_ids: IntArray) -> FloatArray:
+        return geometric_jacobian(
+            self._anchors[env_ids][:, self._arm_bodies],
+            self._axes[env_ids][:, self._arm_bodies],
+            self._site_pos[env_ids, self._tool],
+        )
+
+
+_FENCE_ROTATION = base_pose_from_tag(np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]))[1]
+
+
+def _wxyz(rotation: FloatArray) -> FloatArray:
+    """MuJoCo quaternion of a rotation matrix."""
+    return np.asarray(quaternion_from_matrix(rotation)[..., [3, 0, 1, 2]])
