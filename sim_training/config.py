@@ -85,6 +85,9 @@ class DiffusionConfig:
     """Last steps of the chain that fine-tuning changes; earlier ones use the frozen network."""
     eta: float = 1.0
     """DDIM noise while training; evaluation always uses 0."""
+    eval_eta: float = 0.0
+    """DDIM noise of evaluation and export: 0 as in the reference, where only the initial noise is
+    random; 1 draws every step from the posterior, without any exploration noise on top."""
     denoised_clip_value: float = 1.0
     """The predicted clean chunk is clamped to plus/minus this at every step."""
     randn_clip_value: float = 3.0
@@ -113,7 +116,9 @@ class DiffusionConfig:
             f"{self.chain_steps} steps ({'ddim_steps' if self.use_ddim else 'denoising_steps'}); "
             "choose at most that many",
         )
-        require(0.0 <= self.eta <= 1.0, f"eta is {self.eta}; it must lie between 0 and 1")
+        for name in ("eta", "eval_eta"):
+            value = getattr(self, name)
+            require(0.0 <= value <= 1.0, f"{name} is {value}; it must lie between 0 and 1")
         for name in ("denoised_clip_value", "randn_clip_value", "min_logprob_denoising_std"):
             require(
                 getattr(self, name) > 0, f"{name} is {getattr(self, name)}; it must be positive"
@@ -358,6 +363,8 @@ class EvaluateConfig:
     """Run the frozen pre-trained network at all steps of a fine-tuned policy."""
     ddim_steps: int | None = None
     """Override the chain: sample with this many DDIM steps."""
+    eta: float | None = None
+    """Override diffusion.eval_eta, the DDIM noise of evaluation."""
     stochastic: bool = False
     """Keep the exploration noise of training."""
     torch_threads: int = 1
@@ -376,6 +383,8 @@ class ExportConfig:
     """Name in the manifest; None: the folder's name."""
     ddim_steps: int | None = None
     """DDIM steps of the exported chain; None: as trained (a DDPM policy gets its T steps)."""
+    eta: float | None = None
+    """DDIM noise of the exported chain; None: the policy's eval_eta."""
     evaluation: Path | None = None
     """evaluation.json to store in the bundle."""
     weights: Literal["auto", "ema", "model"] = "auto"

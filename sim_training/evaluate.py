@@ -91,6 +91,7 @@ def evaluate_policy(
         "denoising_steps": policy.config.denoising_steps,
         "chain_steps": policy.chain_steps,
         "use_ddim": policy.config.use_ddim,
+        "eval_eta": policy.config.eval_eta,
         "stochastic": stochastic,
         "use_base_policy": use_base_policy,
         "n_envs": env.n_envs,
@@ -158,6 +159,7 @@ def run_evaluate(config: EvaluateConfig) -> int:
     policy, header = loaded.policy, loaded.header
     if config.ddim_steps is not None:
         policy = policy.with_ddim(config.ddim_steps)
+    policy = policy.with_eval_eta(config.eta)
     env_config = config.env if config.env is not None else make_env_config(header.env)
     env = make_eval_env(header, env_config, config.eval, config.env_threads)
     try:

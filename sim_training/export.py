@@ -44,7 +44,7 @@ _OUTSIDE = 1.2
 
 
 class ExportedChain(nn.Module):
-    """The deterministic chain from raw observation and noise to raw actions, unrolled."""
+    """The evaluated chain from raw observation and noise to raw actions, unrolled."""
 
     times: Tensor
     observation_middle: Tensor
@@ -67,6 +67,9 @@ class ExportedChain(nn.Module):
         )
         self.act_steps = header.shape.act_steps
         self.observation_clip = header.observation_clip
+        self.horizon_steps = header.shape.horizon_steps
+        self.stochastic = config.eval_eta > 0
+        self.noise_clip = config.randn_clip_value
         self.clean_clip = config.denoised_clip_value
         self.action_clip = config.final_action_clip_value
         self._register("observation", header.observation_normalizer)
@@ -85,12 +88,14 @@ class ExportedChain(nn.Module):
 
         Args:
             observation: (B, To, Do) raw units.
-            noise: (B, H, A) standard normal.
+            noise: (B, H, A) standard normal; with eval_eta > 0 (B, (S+1) H, A), the initial noise
+                followed by that of every step.
         """
         scaled = (observation - self.observation_middle) / self.observation_half
         state = scaled.clamp(-self.observation_clip, self.observation_clip)
         features: dict[int, Tensor] = {}
-        x = noise
+        size = self.horizon_steps
+        x = noise[:, :size]
         for position, network in enumerate(self.networks):
             assert isinstance(network, DiffusionMlp)
             if id(network) not in features:
@@ -98,6 +103,9 @@ class ExportedChain(nn.Module):
             time = self.times[position].expand(x.shape[0], -1)
             predicted = network.denoise(x, time, features[id(network)])
             x = step_mean(self.steps, position, x, predicted, self.clean_clip)
+            if self.stochastic and position + 1 < len(self.networks):
+                drawn = noise[:, (position + 1) * size : (position + 2) * size]
+                x = x + self.steps.std[position] * drawn.clamp(-self.noise_clip, self.noise_clip)
         if self.action_clip is not None:
             x = x.clamp(-self.action_clip, self.action_clip)
         return x[:, : self.act_steps] * self.action_half + self.action_middle
@@ -129,6 +137,7 @@ def run_export(config: ExportConfig) -> Path:
     steps = config.ddim_steps or policy.chain_steps
     if not policy.config.use_ddim or steps != policy.chain_steps:
         policy = policy.with_ddim(steps)
+    policy = policy.with_eval_eta(config.eta)
     graph = export_graph(policy, loaded.header)
     samples = sample_pairs(policy, loaded.header, _PARITY_ROWS)
     parity = measure_parity(graph, samples, loaded.header)
@@ -152,7 +161,7 @@ def export_graph(policy: DiffusionPolicy, header: PolicyHeader) -> bytes:
     shape = header.shape
     chain = ExportedChain(policy, header).eval()
     observation = torch.zeros(2, shape.cond_steps, shape.obs_dim)
-    noise = torch.zeros(2, shape.horizon_steps, shape.action_dim)
+    noise = torch.zeros(2, noise_rows(policy, header), shape.action_dim)
     batch = torch.export.Dim("batch", min=1, max=4096)
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
@@ -182,6 +191,12 @@ def export_graph(policy: DiffusionPolicy, header: PolicyHeader) -> bytes:
     return buffer.getvalue()
 
 
+def noise_rows(policy: DiffusionPolicy, header: PolicyHeader) -> int:
+    """Return the rows of the noise input: a block of H for each use of noise in the chain."""
+    blocks = policy.chain_steps + 1 if policy.config.eval_eta > 0 else 1
+    return blocks * header.shape.horizon_steps
+
+
 def sample_pairs(
     policy: DiffusionPolicy, header: PolicyHeader, rows: int, seed: int = 0
 ) -> Samples:
@@ -190,10 +205,12 @@ def sample_pairs(
     shape = header.shape
     scaled = rng.uniform(-_OUTSIDE, _OUTSIDE, (rows, shape.cond_steps, shape.obs_dim))
     raw = header.observation_normalizer.denormalize(scaled).astype(np.float32)
-    noise = rng.standard_normal((rows, shape.horizon_steps, shape.action_dim), dtype=np.float32)
+    size = (rows, noise_rows(policy, header), shape.action_dim)
+    noise = rng.standard_normal(size, dtype=np.float32)
     state = header.observation_normalizer.normalize(raw, clip=header.observation_clip)
-    block = torch.zeros(rows, policy.chain_steps + 1, *noise.shape[1:])
-    block[:, 0] = torch.from_numpy(noise)
+    block = torch.zeros(rows, policy.chain_steps + 1, shape.horizon_steps, shape.action_dim)
+    given = torch.from_numpy(noise).view(rows, -1, shape.horizon_steps, shape.action_dim)
+    block[:, : given.shape[1]] = given
     chunk = policy.act(torch.from_numpy(state.astype(np.float32)), block)[:, : shape.act_steps]
     actions = header.action_normalizer.denormalize(chunk.numpy()).astype(np.float32)
     return Samples(raw, noise, actions)

@@ -54,7 +54,7 @@ def make_manifest(
             denoising_steps=diffusion.denoising_steps,
             ft_denoising_steps=diffusion.ft_denoising_steps if header.finetuned else 0,
             ddim_steps=diffusion.ddim_steps,
-            eta=0.0,
+            eta=policy.config.eval_eta,
             denoised_clip_value=diffusion.denoised_clip_value,
             final_action_clip_value=diffusion.final_action_clip_value,
         ),

@@ -36,7 +36,7 @@ class DenoisingSettings:
         denoising_steps: Steps K of the training schedule.
         ft_denoising_steps: Last K' of the executed steps that use the fine-tuned network.
         ddim_steps: Steps S that the graph executes.
-        eta: DDIM noise level; 0 is deterministic given the initial noise.
+        eta: DDIM noise level of the exported chain; above 0 every step takes noise of its own.
         denoised_clip_value: Clip of the predicted clean action, normalised; None for no clip.
         final_action_clip_value: Clip of the final action, normalised; None for no clip.
     """
@@ -121,8 +121,13 @@ class BundleManifest:
 
     @property
     def noise_shape(self) -> tuple[int, int]:
-        """Return (horizon_steps, D_a), the shape of one noise sample."""
-        return self.horizon_steps, self.action.dim
+        """Return (rows, D_a), the shape of one noise sample.
+
+        With eta 0 only the chain's start is random: rows is horizon_steps. Otherwise a block of
+        horizon_steps for the start and one for each DDIM step are stacked.
+        """
+        blocks = 1 + self.denoising.ddim_steps if self.denoising.eta > 0 else 1
+        return blocks * self.horizon_steps, self.action.dim
 
     @property
     def actions_shape(self) -> tuple[int, int]:

@@ -77,7 +77,7 @@ class PolicyRuntime:
 
         Args:
             observation: Raw observations (cond_steps, D_o), oldest first.
-            noise: Standard normal noise (horizon_steps, D_a), see ``sample_noise``.
+            noise: Standard normal noise of the manifest's ``noise_shape``, see ``sample_noise``.
 
         Raises:
             ObservationError: An input has the wrong shape or is not finite.
@@ -103,7 +103,7 @@ class PolicyRuntime:
         return actions
 
     def sample_noise(self, generator: np.random.Generator) -> NDArray[np.float32]:
-        """Return standard normal noise (horizon_steps, D_a) for ``infer``."""
+        """Return standard normal noise of the manifest's ``noise_shape`` for ``infer``."""
         shape = self.bundle.manifest.noise_shape
         return np.asarray(generator.standard_normal(shape, dtype=np.float32))
 

@@ -101,6 +101,10 @@ class DiffusionPolicy(nn.Module):
         )
         return self.with_chain(config)
 
+    def with_eval_eta(self, eta: float | None) -> DiffusionPolicy:
+        """Return a policy that shares the networks and evaluates with this eta; None: as it is."""
+        return self if eta is None else self.with_chain(replace(self.config, eval_eta=eta))
+
     @property
     def chain_steps(self) -> int:
         """Steps n of the chain."""
@@ -140,11 +144,11 @@ class DiffusionPolicy(nn.Module):
 
     @torch.no_grad()
     def act(self, state: Tensor, noise: Tensor, use_base_policy: bool = False) -> Tensor:
-        """Return deterministic chunks (B, H, A), as evaluated and deployed.
+        """Return chunks (B, H, A) without exploration, as evaluated and deployed.
 
         Args:
             state: (B, To, Do).
-            noise: (B, n+1, H, A) standard normal numbers; DDIM uses entry 0 only.
+            noise: (B, n+1, H, A) standard normal numbers; DDIM with eval_eta 0 uses entry 0 only.
             use_base_policy: run the frozen network at every step.
         """
         steps = self.tables.evaluation.to(state.device)

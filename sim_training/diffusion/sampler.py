@@ -46,13 +46,16 @@ class ChainTables:
 def chain_tables(schedule: NoiseSchedule, config: DiffusionConfig) -> ChainTables:
     """Return the tables of the chain that a configuration describes.
 
-    Deterministic evaluation means: DDIM with eta 0 and no noise at all; DDPM with posterior
-    noise of at least 1e-3 except at the last step, which adds none.
+    Evaluation means: DDIM with `eval_eta` and no noise floor, hence no noise at all at the default
+    of 0 and never any at the last step; DDPM with posterior noise of at least 1e-3 except at the
+    last step, which adds none.
     """
     if config.use_ddim:
         training = ddim_steps(schedule, config.ddim_steps, config.eta)
-        evaluation = ddim_steps(schedule, config.ddim_steps, 0.0)
-        evaluation = replace(evaluation, std=torch.zeros_like(evaluation.std))
+        evaluation = ddim_steps(schedule, config.ddim_steps, config.eval_eta)
+        std = evaluation.std.clone() if config.eval_eta > 0 else torch.zeros_like(evaluation.std)
+        std[-1] = 0.0
+        evaluation = replace(evaluation, std=std)
     else:
         training = ddpm_steps(schedule)
         std = training.std.clamp(min=_DETERMINISTIC_DDPM_STD)
