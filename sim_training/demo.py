@@ -91,7 +91,7 @@ class Demo:
         self.console.rule("[bold]Part 1 of 2: a small policy of its own")
         self.console.print(
             "A few minutes of training show every step at work; they are not enough for a policy "
-            "that assembles reliably. The shipped bundle of part 2 had about an hour on two cores.\n"
+            "that assembles reliably. That of part 2 trained for an hour on two cores.\n"
         )
         config, folders = self.config, self.folders
         configs = share_directory() / _TRAIN_CONFIGS

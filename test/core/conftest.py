@@ -105,7 +105,7 @@ def tiny_policy() -> TinyPolicy:
         observation_normalizer=MinMaxNormalizer(np.full(4, -2.0), np.array([1.0, 2.0, 0.1, 3.0])),
         action_normalizer=MinMaxNormalizer(-np.ones(3), np.ones(3)),
         observation_clip=5.0,
-        denoising=DenoisingSettings(100, 5, 5, 1.0, 1.0, None),
+        denoising=DenoisingSettings(100, 5, 5, 0.0, 1.0, None),
         horizon_steps=HORIZON_STEPS,
         act_steps=ACT_STEPS,
         cond_steps=COND_STEPS,

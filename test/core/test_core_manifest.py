@@ -127,4 +127,6 @@ def test_manifest_shapes(tiny_policy: TinyPolicy) -> None:
     manifest = tiny_policy.manifest
     assert manifest.observation_shape == (1, 4)
     assert manifest.noise_shape == (6, 3)
+    noisy = replace(manifest, denoising=replace(manifest.denoising, eta=1.0))
+    assert noisy.noise_shape == (6 * (1 + 5), 3)
     assert manifest.actions_shape == (4, 3)

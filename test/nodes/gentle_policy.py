@@ -53,7 +53,7 @@ def write_gentle_bundle(folder: Path) -> PolicyBundle:
         observation_normalizer=MinMaxNormalizer(-np.ones(OBS_DIM), np.ones(OBS_DIM)),
         action_normalizer=MinMaxNormalizer(-one, one),
         observation_clip=5.0,
-        denoising=DenoisingSettings(100, 5, 5, 1.0, 1.0, None),
+        denoising=DenoisingSettings(100, 5, 5, 0.0, 1.0, None),
         horizon_steps=HORIZON_STEPS,
         act_steps=ACT_STEPS,
         cond_steps=COND_STEPS,

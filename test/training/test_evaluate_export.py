@@ -130,6 +130,29 @@ def test_a_partly_fine_tuned_chain_exports_both_networks(
     assert sizes[0] > 1.5 * sizes[1]
 
 
+def test_posterior_noise_is_exported_and_takes_a_block_for_every_step(
+    pretrained: Path, tmp_path: Path
+) -> None:
+    """With eta 1 the graph draws what evaluation draws, and the noise decides the outcome."""
+    bundle = load_bundle(
+        run_export(ExportConfig(policy=pretrained, out=tmp_path / "b", ddim_steps=3, eta=1.0))
+    )
+    manifest = bundle.manifest
+    assert manifest.denoising.eta == 1.0
+    assert manifest.noise_shape == (4 * manifest.horizon_steps, manifest.action.dim)
+    runtime = PolicyRuntime(bundle)
+    rng = np.random.default_rng(0)
+    middle = manifest.observation_normalizer.denormalize(np.zeros((1, manifest.observation.dim)))
+    noise = runtime.sample_noise(rng)
+    other = noise.copy()
+    other[manifest.horizon_steps : 2 * manifest.horizon_steps] *= -1.0
+    last = noise.copy()
+    last[-manifest.horizon_steps :] *= -1.0
+    actions = runtime.infer(middle, noise)
+    assert np.abs(runtime.infer(middle, other) - actions).max() > 1e-3
+    np.testing.assert_array_equal(runtime.infer(middle, last), actions)
+
+
 def test_exports_name_no_path_of_this_machine(pretrained: Path, tmp_path: Path) -> None:
     folder = run_export(ExportConfig(policy=pretrained, out=tmp_path / "bundle"))
     for name in ("policy.onnx", "bundle.json"):
