@@ -18,12 +18,11 @@ from dppo_ros.core.rotations import FloatArray
 from sim_training.envs.furniture.scene import PhysicsOptions
 from sim_training.envs.furniture.simulation import OneLegSimulation
 from sim_training.envs.furniture.task import (
+    ASSEMBLED,
     PHASE_NAMES,
     OneLegConfig,
     current_phase,
-    is_assembled,
     sample_start,
-    tray_from_leg,
 )
 
 PHYSICS_STEP_S = PhysicsOptions().timestep_s
@@ -81,7 +80,6 @@ class OneLegCell:
         self._simulation.reset(_ONLY, [sample_start(self._config.randomness, seed)])
         self._steps = 0
         self._phase = 0
-        self._success = False
         return self.state()
 
     def set_target(self, position: FloatArray, base_from_tool: FloatArray, gripper: float) -> None:
@@ -105,7 +103,6 @@ class OneLegCell:
         positions, velocities = self._simulation.joint_state(_ONLY)
         phase = current_phase(poses, robot.tool_position, robot.gripper_width)
         self._phase = max(self._phase, int(phase[0]))
-        self._success |= bool(is_assembled(*tray_from_leg(poses["top"], poses["leg4"]))[0])
         return CellState(
             time_s=self._steps * PHYSICS_STEP_S,
             robot=RobotState(
@@ -120,7 +117,7 @@ class OneLegCell:
             finger_positions=positions[0, 7:],
             tag_from_part={name: pose[0] for name, pose in poses.items()},
             phase=self._phase,
-            success=self._success,
+            success=self._phase == ASSEMBLED,
         )
 
     def render(self, height: int, width: int, camera: str = "side") -> NDArray[np.uint8]:

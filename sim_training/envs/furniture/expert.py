@@ -121,10 +121,10 @@ def _upright_hand(view: View) -> FloatArray:
     Tipping takes joint 6 through pi, where joints 5 and 7 line up; it is harmless only while the
     hand's heading lies in the vertical plane through the base axis and the tool.
     """
-    finger_axis = view.base_from_tool[:, 1]
-    heading = float(np.arctan2(finger_axis[0], -finger_axis[1]))
     azimuth = float(np.arctan2(view.tool[1], view.tool[0]))
-    swing = float(np.arctan2(np.sin(azimuth - heading), np.cos(azimuth - heading)))
+    swing = float(
+        np.arctan2(np.sin(azimuth - view.hand_heading), np.cos(azimuth - view.hand_heading))
+    )
     axis, normal = view.base_from_leg[:, 1], view.base_from_tray[:, 1]
     turn = np.cross(axis, normal)
     angle = np.arctan2(np.linalg.norm(turn), axis @ normal)
@@ -161,9 +161,7 @@ def _regrasp(view: View) -> Goal:
     quarter = np.pi / 2
     start = leg_yaw + quarter * np.round((_SCREW_START_RAD - leg_yaw) / quarter)
     # Straighten the hand before turning it: both at once drives the wrist through its limits.
-    finger_axis = view.base_from_tool[:, 1]
-    heading = float(np.arctan2(finger_axis[0], -finger_axis[1]))
-    hand = hand_rotation(start if view.hand_tilt < 0.3 else heading)
+    hand = hand_rotation(start if view.hand_tilt < 0.3 else view.hand_heading)
     position = view.leg + 0.012 * view.base_from_leg[:, 1]
     offset = position - view.tool
     lateral = float(np.hypot(offset[0], offset[1]))

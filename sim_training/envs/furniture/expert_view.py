@@ -58,6 +58,12 @@ class View:
         return float(np.arctan2(self.base_from_tool[1, 0], self.base_from_tool[0, 0]))
 
     @property
+    def hand_heading(self) -> float:
+        """Heading of the hand from its finger axis (rad); unlike the yaw, whatever the tilt."""
+        finger_axis = self.base_from_tool[:, 1]
+        return float(np.arctan2(finger_axis[0], -finger_axis[1]))
+
+    @property
     def hand_tilt(self) -> float:
         """Angle of the approach axis to straight down (rad)."""
         return float(np.arccos(np.clip(-self.base_from_tool[2, 2], -1.0, 1.0)))

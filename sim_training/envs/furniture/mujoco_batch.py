@@ -21,13 +21,12 @@ from dppo_ros.core.observation import (
 from sim_training.envs.furniture.scene import PhysicsOptions
 from sim_training.envs.furniture.simulation import OneLegSimulation
 from sim_training.envs.furniture.task import (
+    ASSEMBLED,
     CONTROL_RATE_HZ,
     PHASE_NAMES,
     OneLegConfig,
     current_phase,
-    is_assembled,
     sample_start,
-    tray_from_leg,
 )
 from sim_training.envs.protocol import BoolArray, Float32Array, IntArray, StepOutcome
 
@@ -61,7 +60,6 @@ class OneLegEnv:
         self._observation = np.zeros((n_envs, self.observation_spec.dim), dtype=np.float32)
         self._steps = np.zeros(n_envs, dtype=np.int64)
         self._phase = np.zeros(n_envs, dtype=np.int8)
-        self._success = np.zeros(n_envs, dtype=bool)
 
     def reset(self, env_ids: IntArray, seeds: IntArray) -> Float32Array:
         """Start episodes; returns the first raw observations (m, 58)."""
@@ -69,7 +67,6 @@ class OneLegEnv:
         starts = [sample_start(self.config.randomness, int(seed)) for seed in seeds]
         self.simulation.reset(ids, starts)
         self._steps[ids] = 0
-        self._success[ids] = False
         self._phase[ids] = 0
         self._observe(ids)
         return self._observation[ids]
@@ -96,14 +93,14 @@ class OneLegEnv:
 
     def _judge(self, ids: IntArray) -> StepOutcome:
         """Reward and endings after the physics of one control step."""
-        was_done = self._success[ids].copy()
-        self._observe(ids)
+        was_done = self._phase[ids] == ASSEMBLED
+        finite = self._observe(ids)
         self._steps[ids] += 1
         reward = np.zeros(self.n_envs, dtype=np.float32)
-        reward[ids] = self._success[ids] & ~was_done
+        success = self._phase == ASSEMBLED
+        reward[ids] = success[ids] & ~was_done
         terminated = np.zeros(self.n_envs, dtype=bool)
-        broken = ~self.simulation.is_finite(ids)
-        terminated[ids] = broken | (self._success[ids] & self.config.terminate_on_success)
+        terminated[ids] = ~finite | (success[ids] & self.config.terminate_on_success)
         truncated = np.zeros(self.n_envs, dtype=bool)
         truncated[ids] = (self._steps[ids] >= self.max_episode_steps) & ~terminated[ids]
         return StepOutcome(
@@ -111,11 +108,11 @@ class OneLegEnv:
             reward=reward,
             terminated=terminated,
             truncated=truncated,
-            info={"success": self._success.copy(), "phase": self._phase.copy()},
+            info={"success": success, "phase": self._phase.copy()},
         )
 
-    def _observe(self, ids: IntArray) -> None:
-        """Refresh observation, progress and success of the given cells."""
+    def _observe(self, ids: IntArray) -> BoolArray:
+        """Refresh observation and progress of the given cells; returns which are finite."""
         robot = self.simulation.robot_state(ids)
         poses = self.simulation.part_poses(ids)
         finite = self.simulation.is_finite(ids)
@@ -124,8 +121,7 @@ class OneLegEnv:
         self._observation[ids[finite]] = observation[finite]
         phase = current_phase(poses, robot.tool_position, robot.gripper_width)
         self._phase[ids[finite]] = np.maximum(self._phase[ids], phase)[finite]
-        assembled = is_assembled(*tray_from_leg(poses["top"], poses["leg4"]))
-        self._success[ids[finite]] |= assembled[finite]
+        return finite
 
     def render(self, env_id: int, height: int, width: int) -> NDArray[np.uint8]:
         """RGB image of one cell."""

@@ -40,6 +40,7 @@ AXIS_COSINE_TOLERANCE = 0.94
 
 PHASE_NAMES = ("start", "cornered", "grasped", "upright", "inserted", "threaded", "assembled")
 """Furthest stage reached; index 0 is the start state, the last is success."""
+ASSEMBLED = len(PHASE_NAMES) - 1
 
 
 @dataclass(frozen=True)
