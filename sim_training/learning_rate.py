@@ -8,7 +8,7 @@ import math
 
 from torch.optim import Optimizer
 
-from sim_training.config import ScheduleConfig
+from sim_training.algorithms.config import ScheduleConfig
 
 
 def learning_rate(config: ScheduleConfig, step: int, total_steps: int) -> float:

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from dppo_ros.core.errors import CheckpointError
+from sim_training.algorithms.config import DiffusionBcConfig
 from sim_training.checkpoint import load_module, module_tensors
-from sim_training.config import DiffusionBcConfig
 from sim_training.data.sequence import WindowDataset, epoch_order
 from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.learning_rate import learning_rate, set_learning_rate

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from dppo_ros.core.errors import ConfigError
+from sim_training.algorithms.config import DppoConfig, ScheduleConfig
 from sim_training.checkpoint import load_module, module_tensors
-from sim_training.config import DppoConfig, ScheduleConfig
 from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.envs.protocol import Observation, VectorEnv
 from sim_training.learning_rate import learning_rate, set_learning_rate

@@ -14,9 +14,10 @@ from typing import Any
 from dppo_ros.core.errors import CheckpointError, DppoError
 from dppo_ros.core.normalizer import MinMaxNormalizer
 from dppo_ros.core.spec import VectorSpec
-from sim_training.config import DiffusionConfig, DiffusionMlpConfig
 from sim_training.config_file import merge, to_plain
+from sim_training.diffusion.config import DiffusionConfig
 from sim_training.diffusion.policy import DiffusionPolicy, PolicyShape
+from sim_training.networks.config import DiffusionMlpConfig
 from sim_training.networks.features import ObservationLayout
 
 

@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from sim_training.config import DiffusionConfig, DiffusionMlpConfig
+from sim_training.diffusion.config import DiffusionConfig
 from sim_training.diffusion.sampler import ChainTables, chain_tables, normal_log_prob, step_mean
 from sim_training.diffusion.schedule import DenoisingSteps, cosine_schedule
+from sim_training.networks.config import DiffusionMlpConfig
 from sim_training.networks.features import ObservationLayout
 from sim_training.networks.mlp import DiffusionMlp
 

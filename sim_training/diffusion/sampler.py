@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sim_training.config import DiffusionConfig
+from sim_training.diffusion.config import DiffusionConfig
 from sim_training.diffusion.schedule import (
     DenoisingSteps,
     NoiseSchedule,

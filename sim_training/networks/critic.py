@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sim_training.config import CriticConfig
+from sim_training.networks.config import CriticConfig
 from sim_training.networks.features import ObservationFeatures, ObservationLayout
 from sim_training.networks.mlp import make_mlp
 

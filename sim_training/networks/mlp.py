@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dppo_ros.core.errors import ConfigError, unknown_name_message
-from sim_training.config import DiffusionMlpConfig
+from sim_training.networks.config import DiffusionMlpConfig
 from sim_training.networks.features import ObservationFeatures, ObservationLayout
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {

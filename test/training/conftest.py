@@ -11,21 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from sim_training.config import (
-    CriticConfig,
-    DiffusionBcConfig,
-    DiffusionConfig,
-    DiffusionMlpConfig,
-    DppoConfig,
-    EvalConfig,
-    FinetuneConfig,
-    PretrainConfig,
-    RunConfig,
-    ScheduleConfig,
-)
+from sim_training.algorithms.config import DiffusionBcConfig, DppoConfig, ScheduleConfig
+from sim_training.config import EvalConfig, FinetuneConfig, PretrainConfig, RunConfig
 from sim_training.data.formats import write_dataset
 from sim_training.data.toy import toy_demonstrations
+from sim_training.diffusion.config import DiffusionConfig
 from sim_training.envs.toy import ToyReachConfig
+from sim_training.networks.config import CriticConfig, DiffusionMlpConfig
 from sim_training.pretrain import run_pretrain
 
 TINY = DiffusionMlpConfig(mlp_dims=(32, 32, 32))

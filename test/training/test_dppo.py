@@ -11,24 +11,16 @@ from typing import Any
 import pytest
 import torch
 
-from sim_training.config import (
-    CriticConfig,
-    DiffusionBcConfig,
-    DiffusionConfig,
-    DiffusionMlpConfig,
-    DppoConfig,
-    EvalConfig,
-    FinetuneConfig,
-    PretrainConfig,
-    RunConfig,
-    ScheduleConfig,
-)
+from sim_training.algorithms.config import DiffusionBcConfig, DppoConfig, ScheduleConfig
+from sim_training.config import EvalConfig, FinetuneConfig, PretrainConfig, RunConfig
 from sim_training.data.formats import write_dataset
 from sim_training.data.toy import toy_demonstrations
+from sim_training.diffusion.config import DiffusionConfig
 from sim_training.envs.toy import ToyReachConfig
 from sim_training.evaluate import evaluate_policy, make_eval_env
 from sim_training.finetune import run_finetune
 from sim_training.metrics import read_metrics
+from sim_training.networks.config import CriticConfig, DiffusionMlpConfig
 from sim_training.policy_loading import load_policy
 from sim_training.pretrain import run_pretrain
 

@@ -118,7 +118,7 @@ def test_a_partly_fine_tuned_chain_exports_both_networks(
 ) -> None:
     import dataclasses
 
-    from sim_training.config import DiffusionConfig
+    from sim_training.diffusion.config import DiffusionConfig
 
     chain = DiffusionConfig(use_ddim=True, ddim_steps=4, ft_denoising_steps=2)
     run_finetune(dataclasses.replace(finetune_config, diffusion=chain))

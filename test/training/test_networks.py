@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from dppo_ros.core.errors import ConfigError
-from sim_training.config import CriticConfig, DiffusionMlpConfig
+from sim_training.networks.config import CriticConfig, DiffusionMlpConfig
 from sim_training.networks.critic import StateCritic
 from sim_training.networks.features import FourierFeatures
 from sim_training.networks.mlp import DiffusionMlp, SinusoidalEmbedding

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from dppo_ros.core.errors import ConfigError
-from sim_training.config import DiffusionConfig, DiffusionMlpConfig
+from sim_training.diffusion.config import DiffusionConfig
 from sim_training.diffusion.policy import DiffusionPolicy, PolicyShape
+from sim_training.networks.config import DiffusionMlpConfig
 
 SHAPE = PolicyShape(obs_dim=3, action_dim=2, cond_steps=1, horizon_steps=4, act_steps=2)
 CHAINS = {

@@ -7,8 +7,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sim_training.config import DiffusionConfig, DiffusionMlpConfig
+from sim_training.diffusion.config import DiffusionConfig
 from sim_training.diffusion.policy import DiffusionPolicy, PolicyShape
+from sim_training.networks.config import DiffusionMlpConfig
 from sim_training.rl.targets import clip_coefficients, ppo_policy_loss, reduce_log_prob
 
 SHAPE = PolicyShape(obs_dim=2, action_dim=1, cond_steps=1, horizon_steps=1, act_steps=1)

@@ -15,11 +15,12 @@ from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.normalizer import MinMaxNormalizer
 from dppo_ros.core.observation import furniture_observation_spec
 from dppo_ros.core.runtime import PolicyRuntime
-from sim_training.config import CriticConfig, DiffusionMlpConfig, ExportConfig
+from sim_training.config import ExportConfig
 from sim_training.envs.furniture.expert_view import View, decode
 from sim_training.envs.furniture.mujoco_batch import OneLegEnv
 from sim_training.envs.furniture.task import OneLegConfig
 from sim_training.export import run_export
+from sim_training.networks.config import CriticConfig, DiffusionMlpConfig
 from sim_training.networks.critic import StateCritic
 from sim_training.networks.features import LENGTH_SCALES_M, ObservationLayout, RelativePoses
 from sim_training.networks.mlp import DiffusionMlp

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dppo_ros.core.errors import ConfigError
-from sim_training.config import ScheduleConfig
+from sim_training.algorithms.config import ScheduleConfig
 from sim_training.diffusion.sampler import step_mean
 from sim_training.diffusion.schedule import cosine_schedule, ddim_steps, ddim_times, ddpm_steps
 from sim_training.learning_rate import learning_rate

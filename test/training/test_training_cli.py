@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from dppo_ros.core.errors import ConfigError
+from sim_training.algorithms.config import DppoConfig, ScheduleConfig
 from sim_training.cli import main, parse
-from sim_training.config import DppoConfig, FinetuneConfig, PretrainConfig, ScheduleConfig
+from sim_training.config import FinetuneConfig, PretrainConfig
 from sim_training.config_file import load_config, merge, save_config
 from sim_training.envs.furniture.task import OneLegConfig
 from sim_training.envs.make import make_env_config

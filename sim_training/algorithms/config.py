@@ -1,0 +1,123 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the learning algorithms and their learning-rate schedules."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sim_training.checks import require
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Learning rate: linear warm-up from min_lr to lr, then a cosine back to min_lr, repeated."""
+
+    lr: float = 1e-4
+    min_lr: float = 1e-5
+    warmup_steps: int = 100
+    first_cycle_steps: int | None = None
+    """Scheduler steps of a cycle; None: the whole run."""
+
+    def __post_init__(self) -> None:
+        """Check the order of the rates and of the step counts."""
+        require(
+            0 < self.min_lr <= self.lr,
+            f"min_lr is {self.min_lr} and lr is {self.lr}; they need 0 < min_lr <= lr",
+        )
+        require(
+            self.first_cycle_steps is None or 0 <= self.warmup_steps < self.first_cycle_steps,
+            f"warmup_steps is {self.warmup_steps} and first_cycle_steps {self.first_cycle_steps}; "
+            "the warm-up must be shorter than the cycle",
+        )
+
+
+@dataclass(frozen=True)
+class DiffusionBcConfig:
+    """Behaviour cloning of the demonstrations: predict the noise added to a chunk."""
+
+    name: Literal["diffusion_bc"] = "diffusion_bc"
+    batch_size: int = 256
+    steps_per_iteration: int = 200
+    """Optimiser steps between two log lines."""
+    schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(1e-3, 1e-5, 200))
+    """Advanced once per optimiser step."""
+    weight_decay: float = 1e-6
+    max_grad_norm: float | None = None
+    ema_decay: float = 0.995
+    update_ema_freq: int = 10
+    """Optimiser steps between updates of the averaged weights."""
+    ema_start_step: int = 500
+    """Before this step the averaged weights are a plain copy."""
+    bf16: bool = False
+    """Run the network in bfloat16 (autocast); weights, loss and optimiser stay float32."""
+
+
+@dataclass(frozen=True)
+class DppoConfig:
+    """Diffusion policy policy optimisation."""
+
+    name: Literal["dppo"] = "dppo"
+    n_envs: int = 40
+    n_steps: int = 100
+    """Chunk steps per iteration and environment."""
+    reset_at_iteration: bool = True
+    """Start every iteration from fresh episodes; False carries episodes over."""
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    gamma_denoising: float = 0.99
+    clip_ploss_coef: float = 0.01
+    """Ratio clip of the last denoising step."""
+    clip_ploss_coef_base: float = 0.001
+    """Ratio clip of the first fine-tuned step."""
+    clip_ploss_coef_rate: float = 3.0
+    """Steepness of the exponential between the two."""
+    clip_vloss_coef: float | None = None
+    vf_coef: float = 0.5
+    norm_adv: bool = True
+    clip_advantage_lower_quantile: float = 0.0
+    clip_advantage_upper_quantile: float = 1.0
+    logprob_reduction: Literal["mean", "sum"] = "mean"
+    """Over the chunk entries and action dimensions of one denoising step."""
+    reward_horizon: int | None = None
+    """Chunk entries that count in the likelihood; None: act_steps."""
+    bc_loss_coeff: float = 0.0
+    """Weight of staying likely under chains of the frozen policy."""
+    update_epochs: int = 5
+    batch_size: int = 5000
+    """Minibatch of (chunk, denoising step) pairs."""
+    target_kl: float | None = 1.0
+    """Stop the epochs of an iteration early beyond this approximate KL."""
+    n_critic_warmup_itr: int = 0
+    """First iterations that train the critic only."""
+    actor_schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(1e-4, 1e-4, 10))
+    """Advanced once per iteration."""
+    critic_schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(1e-3, 1e-3, 10))
+    actor_weight_decay: float = 0.0
+    critic_weight_decay: float = 0.0
+    actor_max_grad_norm: float | None = None
+    critic_max_grad_norm: float | None = None
+    reward_scale_running: bool = True
+    reward_scale_const: float = 1.0
+    truncation: Literal["bootstrap", "terminal", "reference"] = "bootstrap"
+    """At a time limit: bootstrap from the true last observation, count it as a terminal, or do
+    what the reference does (bootstrap from the next episode and run the recursion across)."""
+
+    def __post_init__(self) -> None:
+        """Check ranges that would otherwise fail only in mid-training."""
+        for name in ("gamma", "gae_lambda", "gamma_denoising"):
+            value = getattr(self, name)
+            require(0.0 <= value <= 1.0, f"{name} is {value}; it must lie between 0 and 1")
+        low, high = self.clip_advantage_lower_quantile, self.clip_advantage_upper_quantile
+        require(
+            0.0 <= low < high <= 1.0,
+            f"advantage quantiles are {low} and {high}; they need 0 <= lower < upper <= 1",
+        )
+        for name in ("n_envs", "n_steps", "update_epochs", "batch_size"):
+            require(
+                getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1"
+            )
+        require(
+            0 < self.clip_ploss_coef_base <= self.clip_ploss_coef,
+            f"clip_ploss_coef_base is {self.clip_ploss_coef_base} and clip_ploss_coef "
+            f"{self.clip_ploss_coef}; they need 0 < base <= coef",
+        )
