@@ -5,20 +5,18 @@
 A dataset is a folder:
 
     train.npz           states (N, Do) and actions (N, A), normalised to [-1, 1], trajectories
-                        concatenated without padding; traj_lengths (n,)
+                        concatenated without padding; traj_lengths (n,). Where recorded:
+                        images (N, C, h, w) uint8, rewards (N,) and terminals (N,), as they are
     normalization.npz   obs_min, obs_max (Do,), action_min, action_max (A,), raw units
     dataset.json        names and units of every component, LeRobot v3 `info` fields, provenance,
                         SHA-256 of both npz files
 
-Legend: N frames in all, n trajectories, Do observation size, A action size.
+Legend: N frames in all, n trajectories, Do observation size, A action size, C three channels per
+camera, h = w image size in pixels.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,11 +29,19 @@ from dppo_ros.core.errors import DataError, DppoError
 from dppo_ros.core.finite import first_non_finite
 from dppo_ros.core.normalizer import MinMaxNormalizer
 from dppo_ros.core.spec import VectorSpec
+from sim_training.data.archive import (
+    SCHEMA_VERSION,
+    load_description,
+    load_npz,
+    save_description,
+    save_npz,
+    sha256_of,
+)
 
-SCHEMA_VERSION = 1
 _NPZ_FILES = ("train.npz", "normalization.npz")
 _TINY_RANGE = 1e-5
 _LEAST_OBSERVATION_RANGE = 0.02
+_OPTIONAL = ("images", "rewards", "terminals")
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,9 @@ class EpisodeDataset:
         observation_normalizer: None until written or read.
         action_normalizer: likewise.
         data_hash: SHA-256 of train.npz, once written.
+        images: (N, C, h, w) uint8 RGB, cameras along C, or None for a task without pixels.
+        rewards: (N,) float32 of the action in the same row, or None.
+        terminals: (N,) whether the task ended with that action, or None.
     """
 
     states: NDArray[np.float32]
@@ -64,6 +73,19 @@ class EpisodeDataset:
     observation_normalizer: MinMaxNormalizer | None = None
     action_normalizer: MinMaxNormalizer | None = None
     data_hash: str = ""
+    images: NDArray[np.uint8] | None = None
+    rewards: NDArray[np.float32] | None = None
+    terminals: NDArray[np.bool_] | None = None
+
+    @property
+    def cameras(self) -> int:
+        """Return how many cameras were recorded."""
+        return 0 if self.images is None else self.images.shape[1] // 3
+
+    @property
+    def image_size_px(self) -> int:
+        """Return height and width of the images, 0 without images."""
+        return 0 if self.images is None else int(self.images.shape[-1])
 
     def validate(self) -> None:
         """Check shapes, finiteness and lengths against each other.
@@ -97,6 +119,28 @@ class EpisodeDataset:
                 f"traj_lengths sum to {int(lengths.sum())} but there are {len(self.states)} "
                 "frames; the file was cut or mixed up"
             )
+        self._validate_optional()
+
+    def _validate_optional(self) -> None:
+        frames = len(self.states)
+        images = self.images
+        if images is not None:
+            square = images.ndim == 4 and images.shape[2] == images.shape[3] > 0
+            if not square or images.shape[1] == 0 or images.shape[1] % 3:
+                raise DataError(
+                    f"images has shape {images.shape}; it needs (N, C, h, w) with three channels "
+                    "per camera and h = w"
+                )
+            if images.dtype != np.uint8:
+                raise DataError(f"images holds {images.dtype}; it needs uint8 values 0 to 255")
+        for name in _OPTIONAL:
+            array = getattr(self, name)
+            if array is not None and len(array) != frames:
+                raise DataError(
+                    f"{name} has {len(array)} entries for {frames} frames; each frame needs one"
+                )
+        if self.rewards is not None and not np.isfinite(self.rewards).all():
+            raise DataError("rewards holds values that are not finite; remove those trajectories")
 
     def normalizers(self) -> tuple[MinMaxNormalizer, MinMaxNormalizer]:
         """Return observation and action normaliser, computed from the data if there is none."""
@@ -154,28 +198,22 @@ def write_dataset(folder: Path, dataset: EpisodeDataset, overwrite: bool = False
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dataset.json").unlink(missing_ok=True)
     observation, action = dataset.normalizers()
-    arrays = {
-        "train.npz": {
-            "states": observation.normalize(dataset.states.astype(np.float32)),
-            "actions": action.normalize(dataset.actions.astype(np.float32)),
-            "traj_lengths": dataset.traj_lengths.astype(np.int64),
-        },
-        "normalization.npz": {
-            "obs_min": observation.minimum,
-            "obs_max": observation.maximum,
-            "action_min": action.minimum,
-            "action_max": action.maximum,
-        },
+    train: dict[str, NDArray[Any]] = {
+        "states": observation.normalize(dataset.states.astype(np.float32)),
+        "actions": action.normalize(dataset.actions.astype(np.float32)),
+        "traj_lengths": dataset.traj_lengths.astype(np.int64),
     }
-    for name, content in arrays.items():
-        part = folder / f"{name}.part"
-        with part.open("wb") as stream:
-            np.savez_compressed(stream, **content)  # type: ignore[arg-type]
-        os.replace(part, folder / name)
-    description = _describe(dataset, {name: _sha256(folder / name) for name in _NPZ_FILES})
-    part = folder / "dataset.json.part"
-    part.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, folder / "dataset.json")
+    train |= {k: v for k in _OPTIONAL if (v := getattr(dataset, k)) is not None}
+    limits = {
+        "obs_min": observation.minimum,
+        "obs_max": observation.maximum,
+        "action_min": action.minimum,
+        "action_max": action.maximum,
+    }
+    save_npz(folder / "train.npz", train)
+    save_npz(folder / "normalization.npz", limits)
+    sums = {name: sha256_of(folder / name) for name in _NPZ_FILES}
+    save_description(folder / "dataset.json", _describe(dataset, sums))
     return folder
 
 
@@ -190,19 +228,19 @@ def read_dataset(folder: Path, verify: bool = True) -> EpisodeDataset:
         DataError: anything missing, unreadable, altered or contradictory.
     """
     folder = Path(folder)
-    description = _read_description(folder)
+    description = load_description(folder)
     sums = description["sha256"]
     if verify:
         for name in _NPZ_FILES:
             if not (folder / name).is_file():
                 raise DataError(f"{folder} lacks {name}; generate the dataset again")
-            if _sha256(folder / name) != sums.get(name):
+            if sha256_of(folder / name) != sums.get(name):
                 raise DataError(
                     f"{folder / name} does not match the SHA-256 in dataset.json: it was changed "
                     "or cut; generate the dataset again"
                 )
-    train = _load_npz(folder / "train.npz", ("states", "actions", "traj_lengths"))
-    limits = _load_npz(
+    train = load_npz(folder / "train.npz", ("states", "actions", "traj_lengths"), _OPTIONAL)
+    limits = load_npz(
         folder / "normalization.npz", ("obs_min", "obs_max", "action_min", "action_max")
     )
     try:
@@ -220,6 +258,9 @@ def read_dataset(folder: Path, verify: bool = True) -> EpisodeDataset:
             observation_normalizer=observation,
             action_normalizer=action,
             data_hash=str(sums.get("train.npz", "")),
+            images=train.get("images"),
+            rewards=train.get("rewards"),
+            terminals=train.get("terminals"),
         )
     except DataError:
         raise
@@ -232,13 +273,17 @@ def read_dataset(folder: Path, verify: bool = True) -> EpisodeDataset:
 
 def _describe(dataset: EpisodeDataset, sums: Mapping[str, str]) -> dict[str, Any]:
     fps = float(dataset.metadata.get("fps", 10.0))
-    features = {
+    features: dict[str, Any] = {
         key: {"dtype": "float32", "shape": [spec.dim], "names": list(spec.component_names)}
         for key, spec in (
             ("observation.state", dataset.observation_spec),
             ("action", dataset.action_spec),
         )
     }
+    if dataset.images is not None:
+        shape = list(dataset.images.shape[1:])
+        names = ["channels", "height", "width"]
+        features["observation.images"] = {"dtype": "uint8", "shape": shape, "names": names}
     return {
         "schema_version": SCHEMA_VERSION,
         "info": {
@@ -253,39 +298,3 @@ def _describe(dataset: EpisodeDataset, sums: Mapping[str, str]) -> dict[str, Any
         "metadata": dataset.metadata,
         "sha256": dict(sums),
     }
-
-
-def _read_description(folder: Path) -> dict[str, Any]:
-    path = folder / "dataset.json"
-    if not path.is_file():
-        raise DataError(
-            f"{folder} is not a dataset (no dataset.json); write one with `dppo data generate`"
-        )
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not readable JSON: {error}; generate it again") from error
-    keys = {"schema_version", "observation", "action", "metadata", "sha256"}
-    if not isinstance(description, dict) or not keys <= set(description):
-        raise DataError(f"{path} lacks some of {', '.join(sorted(keys))}; generate it again")
-    if description["schema_version"] != SCHEMA_VERSION:
-        raise DataError(
-            f"{path} has schema version {description['schema_version']}; this program reads "
-            f"version {SCHEMA_VERSION}"
-        )
-    return description
-
-
-def _load_npz(path: Path, keys: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = sorted(set(keys) - set(archive.files))
-            if missing:
-                raise DataError(f"{path} lacks the array(s) {', '.join(missing)}")
-            return {key: archive[key] for key in keys}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is not a readable npz file: {error}") from error
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

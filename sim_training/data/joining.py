@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dppo_ros.core.errors import DataError
 from sim_training.data.formats import EpisodeDataset, read_dataset
@@ -32,7 +33,11 @@ def extendable(folder: Path, task: str) -> EpisodeDataset:
 
 
 def join(first: EpisodeDataset, second: EpisodeDataset) -> EpisodeDataset:
-    """Both datasets as one; the metadata keeps where each part came from."""
+    """Both datasets as one; the metadata keeps where each part came from.
+
+    Raises:
+        DataError: only one of them has images, or their sizes differ.
+    """
     metadata = {
         **second.metadata,
         "seeds": [*first.metadata.get("seeds", []), *second.metadata["seeds"]],
@@ -50,4 +55,17 @@ def join(first: EpisodeDataset, second: EpisodeDataset) -> EpisodeDataset:
         # Same units as before, so that training can go on from a policy of the first part.
         observation_normalizer=first.observation_normalizer,
         action_normalizer=first.action_normalizer,
+        images=_joined_images(first, second),
     )
+
+
+def _joined_images(first: EpisodeDataset, second: EpisodeDataset) -> NDArray[np.uint8] | None:
+    sizes = [(d.cameras, d.image_size_px) for d in (first, second)]
+    if sizes[0] != sizes[1]:
+        raise DataError(
+            f"the datasets have (cameras, pixels) {sizes[0]} and {sizes[1]}; only equal ones can "
+            "be joined"
+        )
+    if first.images is None or second.images is None:
+        return None
+    return np.concatenate([first.images, second.images])
