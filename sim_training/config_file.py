@@ -12,7 +12,7 @@ import dataclasses
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -96,14 +96,22 @@ def choose_member(hint: Any, name: str | None, current: object, path: str) -> An
         path: dotted path, for messages.
     """
     options = _dataclasses_in(hint)
-    by_name = {getattr(option, "name", option.__name__): option for option in options}
-    if name is None:
+    if name is None or len(options) == 1:
         return current if dataclasses.is_dataclass(current) else options[0]()
-    if len(options) == 1:
-        return current if dataclasses.is_dataclass(current) else options[0]()
+    by_name = {possible: option for option in options for possible in _names_of(option)}
     if name not in by_name:
         raise ConfigError(unknown_name_message(f"{path}.name", str(name), by_name))
-    return current if type(current) is by_name[name] else by_name[name]()
+    chosen = by_name[name]
+    if type(current) is chosen and getattr(current, "name", name) == name:
+        return current
+    return chosen(name=name) if hasattr(chosen, "name") else chosen()
+
+
+def _names_of(option: type) -> tuple[str, ...]:
+    """Return the values of `name` that choose a dataclass: those of its Literal, if it has one."""
+    hint = get_type_hints(option).get("name")
+    names = get_args(hint) if get_origin(hint) is Literal else ()
+    return names or (str(getattr(option, "name", option.__name__)),)
 
 
 def _convert(hint: Any, value: Any, current: object, path: str) -> Any:  # noqa: ANN401

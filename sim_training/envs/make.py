@@ -10,17 +10,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Union
 
 from dppo_ros.core.errors import EnvironmentUnavailableError
+from sim_training.envs.announced import (
+    MISSING,
+    AvoidingConfig,
+    FurnitureConfig,
+    KitchenConfig,
+    RobomimicConfig,
+)
 from sim_training.envs.furniture.task import OneLegConfig
+from sim_training.envs.locomotion_config import HalfCheetahConfig, HopperConfig, Walker2dConfig
 from sim_training.envs.toy import ToyReachConfig, ToyReachEnv
 
 if TYPE_CHECKING:
     from sim_training.envs.protocol import StepEnv
 
-EnvConfig = Union[ToyReachConfig, OneLegConfig]  # noqa: UP007  (read at run time by tyro)
+EnvConfig = Union[  # noqa: UP007  (read at run time by tyro)
+    ToyReachConfig,
+    OneLegConfig,
+    HopperConfig,
+    Walker2dConfig,
+    HalfCheetahConfig,
+    KitchenConfig,
+    RobomimicConfig,
+    AvoidingConfig,
+    FurnitureConfig,
+]
 """Configuration of any task; the field `name` says which."""
 
-SIMULATORS = {"toy_reach": "numpy", "one_leg": "mujoco"}
-"""Task name -> simulator, as noted in policy bundles."""
+SIMULATORS = {
+    "toy_reach": "numpy",
+    "one_leg": "mujoco",
+    "hopper": "envpool",
+    "walker2d": "envpool",
+    "halfcheetah": "envpool",
+}
+"""Task name -> simulator, as noted in policy bundles; the tasks that run today."""
 
 
 def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:
@@ -32,18 +56,29 @@ def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:
         threads: simulation threads, where the simulator has any.
 
     Raises:
-        EnvironmentUnavailableError: the simulator of this task is not installed.
+        EnvironmentUnavailableError: the simulator of this task is not installed, or this version
+            has no adapter for it.
     """
     if isinstance(config, ToyReachConfig):
         return ToyReachEnv(config, n_envs)
     try:
-        from sim_training.envs.furniture.mujoco_batch import OneLegEnv
+        if isinstance(config, OneLegConfig):
+            from sim_training.envs.furniture.mujoco_batch import OneLegEnv
+
+            return OneLegEnv(config, n_envs, threads)
+        if isinstance(config, (HopperConfig, Walker2dConfig, HalfCheetahConfig)):
+            from sim_training.envs.locomotion import LocomotionEnv
+
+            return LocomotionEnv(config, n_envs, threads)
     except ImportError as error:
         raise EnvironmentUnavailableError(
             f"task {config.name!r} needs the package {error.name!r}, which is not installed; "
             "run `dppo doctor` to see how to get it, or choose toy_reach"
         ) from error
-    return OneLegEnv(config, n_envs, threads)
+    raise EnvironmentUnavailableError(
+        f"task {config.name!r} needs {MISSING[type(config)]}, for which this version has no "
+        f"adapter; tasks that run: {', '.join(SIMULATORS)}"
+    )
 
 
 def make_env_config(values: dict[str, Any]) -> EnvConfig:

@@ -1,0 +1,123 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Settings and vector layouts of Hopper, Walker2d and HalfCheetah (NumPy only).
+
+The layouts are those of the D4RL data sets: positions without the distance travelled, then all
+velocities; actions are shares of each joint's greatest torque.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from dppo_ros.core.errors import ConfigError
+from dppo_ros.core.spec import Field, VectorSpec
+
+
+def _observation(joints: tuple[str, ...]) -> VectorSpec:
+    n = len(joints)
+    return VectorSpec(
+        (
+            Field("torso_height", 1, "m", "world", ("z",), "height of the torso"),
+            Field("torso_pitch", 1, "rad", "world", ("pitch",), "rotation about the sideways axis"),
+            Field("joint_positions", n, "rad", "joints", joints, "hinge angles"),
+            Field("torso_velocity", 2, "m/s", "world", ("x", "z"), "forward and upward speed"),
+            Field("torso_pitch_rate", 1, "rad/s", "world", ("pitch",), "rate of the pitch"),
+            Field("joint_velocities", n, "rad/s", "joints", joints, "hinge rates"),
+        )
+    )
+
+
+def _action(joints: tuple[str, ...]) -> VectorSpec:
+    text = "shares of the greatest torque"
+    return VectorSpec((Field("joint_torques", len(joints), "1", "joints", joints, text),))
+
+
+_HOPPER = ("thigh", "leg", "foot")
+_WALKER = (*_HOPPER, "left_thigh", "left_leg", "left_foot")
+_CHEETAH = ("back_thigh", "back_shin", "back_foot", "front_thigh", "front_shin", "front_foot")
+
+
+@dataclass(frozen=True)
+class LocomotionConfig:
+    """What the three locomotion tasks have in common."""
+
+    simulator_id: ClassVar[str]
+    control_rate_hz: ClassVar[float]
+    observation_spec: ClassVar[VectorSpec]
+    action_spec: ClassVar[VectorSpec]
+
+    max_episode_steps: int = 1000
+    success_return: float = 3000.0
+    """An episode whose return reaches this counts as a success: 3 for each of 1000 steps, the
+    reference's threshold for the mean reward of a chunk."""
+    start_steps: int = 3
+    """Control steps of seeded random torque before each episode; they make its start."""
+    start_torque: float = 0.2
+    """Largest share of torque in those steps. The defaults spread the joint angles about as far
+    as Gymnasium's random starts do."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible episodes and starts.
+
+        Raises:
+            ConfigError: a number of steps or the start torque is out of range.
+        """
+        if self.max_episode_steps < 1:
+            raise ConfigError(
+                f"max_episode_steps is {self.max_episode_steps}; it must be at least 1"
+            )
+        if self.start_steps < 0:
+            raise ConfigError(f"start_steps is {self.start_steps}; it must not be negative")
+        if not 0.0 <= self.start_torque <= 1.0:
+            raise ConfigError(f"start_torque is {self.start_torque}; it must be in [0, 1]")
+
+    @property
+    def obs_dim(self) -> int:
+        """Numbers in an observation."""
+        return self.observation_spec.dim
+
+    @property
+    def action_dim(self) -> int:
+        """Numbers in an action."""
+        return self.action_spec.dim
+
+
+@dataclass(frozen=True)
+class HopperConfig(LocomotionConfig):
+    """One-legged hopper: run forward without falling."""
+
+    simulator_id = "Hopper-v4"
+    control_rate_hz = 125.0
+    observation_spec = _observation(_HOPPER)
+    action_spec = _action(_HOPPER)
+
+    name: Literal["hopper"] = "hopper"
+    start_torque: float = 0.2
+
+
+@dataclass(frozen=True)
+class Walker2dConfig(LocomotionConfig):
+    """Two-legged walker in a plane: run forward without falling."""
+
+    simulator_id = "Walker2d-v4"
+    control_rate_hz = 125.0
+    observation_spec = _observation(_WALKER)
+    action_spec = _action(_WALKER)
+
+    name: Literal["walker2d"] = "walker2d"
+    start_torque: float = 0.04
+
+
+@dataclass(frozen=True)
+class HalfCheetahConfig(LocomotionConfig):
+    """Two-legged cheetah in a plane: run forward; it cannot fall for good."""
+
+    simulator_id = "HalfCheetah-v4"
+    control_rate_hz = 20.0
+    observation_spec = _observation(_CHEETAH)
+    action_spec = _action(_CHEETAH)
+
+    name: Literal["halfcheetah"] = "halfcheetah"
+    start_torque: float = 0.25
