@@ -29,7 +29,12 @@ from sim_training.checks import require
 from sim_training.diffusion.config import DiffusionConfig
 from sim_training.envs.make import EnvConfig
 from sim_training.envs.toy import ToyReachConfig
-from sim_training.networks.config import CriticConfig, DiffusionMlpConfig
+from sim_training.networks.config import (
+    CriticConfig,
+    DiffusionMlpConfig,
+    GaussianConfig,
+    NetworkConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Pre-train a diffusion policy on demonstrations."""
+    """Pre-train a policy on demonstrations: diffusion, Gaussian or mixture, as the network says."""
 
     dataset: Path = Path("data/toy_reach")
     """Folder written by `dppo data generate`."""
@@ -81,8 +86,12 @@ class PretrainConfig:
     run: Annotated[RunConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=RunConfig)
     env: EnvConfig = field(default_factory=ToyReachConfig)
     """Task the data comes from; used for evaluation and noted in the policy."""
-    network: DiffusionMlpConfig = field(default_factory=DiffusionMlpConfig)
+    network: NetworkConfig = field(default_factory=DiffusionMlpConfig)
+    """Its name decides the kind of policy."""
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    """Chain of a diffusion policy."""
+    gaussian: GaussianConfig = field(default_factory=GaussianConfig)
+    """Standard deviation of a Gaussian or mixture policy."""
     train: DiffusionBcConfig = field(default_factory=DiffusionBcConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     n_train_steps: int = 20_000
@@ -99,11 +108,7 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         """Check the chunk sizes against each other."""
-        require(
-            1 <= self.act_steps <= self.horizon_steps,
-            f"act_steps is {self.act_steps} but horizon_steps is {self.horizon_steps}; "
-            "choose 1 <= act_steps <= horizon_steps",
-        )
+        _require_chunk(self.act_steps, self.horizon_steps)
         require(
             0.0 <= self.validation_fraction < 1.0,
             f"validation_fraction is {self.validation_fraction}; it must be in [0, 1)",
@@ -111,15 +116,37 @@ class PretrainConfig:
 
 
 @dataclass(frozen=True)
-class FinetuneConfig:
-    """Fine-tune a pre-trained diffusion policy with DPPO."""
+class ScratchConfig:
+    """The policy of a run that starts from random weights."""
 
-    base_policy: Path = Path("runs/pretrain")
-    """Run directory or checkpoint folder of the pre-trained policy."""
+    network: NetworkConfig = field(default_factory=DiffusionMlpConfig)
+    """Its name decides the kind of policy."""
+    horizon_steps: int = 1
+    act_steps: int = 1
+    cond_steps: int = 1
+    observation_clip: float = 5.0
+    """Normalised observations are clamped to plus/minus this."""
+
+    def __post_init__(self) -> None:
+        """Check the chunk sizes against each other."""
+        _require_chunk(self.act_steps, self.horizon_steps)
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """Fine-tune a pre-trained policy with PPO through its chain (DPPO for a diffusion policy)."""
+
+    base_policy: Path | None = Path("runs/pretrain")
+    """Run directory or checkpoint folder of the pre-trained policy; null: random weights, as
+    `scratch` describes."""
+    scratch: ScratchConfig = field(default_factory=ScratchConfig)
+    """Only read without a base policy."""
     run: Annotated[RunConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=RunConfig)
     env: EnvConfig = field(default_factory=ToyReachConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     """denoising_steps must equal the pre-trained policy's; the rest may differ."""
+    gaussian: GaussianConfig = field(default_factory=GaussianConfig)
+    """Standard deviation of a Gaussian or mixture policy; may differ from pre-training."""
     critic: CriticConfig = field(default_factory=CriticConfig)
     train: DppoConfig = field(default_factory=DppoConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
@@ -171,3 +198,11 @@ class ExportConfig:
     """evaluation.json to store in the bundle."""
     weights: Literal["auto", "ema", "model"] = "auto"
     overwrite: bool = False
+
+
+def _require_chunk(act_steps: int, horizon_steps: int) -> None:
+    require(
+        1 <= act_steps <= horizon_steps,
+        f"act_steps is {act_steps} but horizon_steps is {horizon_steps}; "
+        "choose 1 <= act_steps <= horizon_steps",
+    )

@@ -18,14 +18,16 @@ import torch
 
 from sim_training.checkpoint import find_checkpoint
 from sim_training.config import EvalConfig, EvaluateConfig
-from sim_training.diffusion.header import PolicyHeader
-from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.envs.chunk import ChunkEnv, ChunkSettings
 from sim_training.envs.make import EnvConfig, make_env_config, make_step_env
 from sim_training.envs.protocol import ChunkStep, Float32Array
 from sim_training.envs.seeds import SeedList
 from sim_training.evaluation_result import Episode, EvaluationResult, print_result
-from sim_training.policy_loading import load_policy
+from sim_training.networks.observation import to_tensors
+from sim_training.policies.header import PolicyHeader
+from sim_training.policies.make import TrainablePolicy
+from sim_training.policies.protocol import LogProbReduction
+from sim_training.policy_loading import load_policy, with_chain_options
 from sim_training.train import EvaluationScore, Evaluator
 
 
@@ -50,7 +52,7 @@ class EpisodeNoise:
 
 
 def evaluate_policy(
-    policy: DiffusionPolicy,
+    policy: TrainablePolicy,
     env: ChunkEnv,
     n_episodes: int,
     stochastic: bool = False,
@@ -69,18 +71,19 @@ def evaluate_policy(
     """
     started = time.perf_counter()
     shape = policy.shape
-    block = (policy.chain_steps + 1, shape.horizon_steps, shape.action_dim)
+    block = (policy.noise_blocks, shape.horizon_steps, shape.action_dim)
     noise_source = EpisodeNoise(block, env.n_envs)
     device = next(policy.parameters()).device
+    whole = LogProbReduction(shape.horizon_steps)
     observation = env.reset()
     episodes: list[Episode] = []
     while len(episodes) < n_episodes:
-        state = torch.from_numpy(observation["state"]).to(device)
+        seen = to_tensors(observation, device)
         noise = torch.from_numpy(noise_source.draw(env.seed_of)).to(device)
         if stochastic:
-            chunk = policy.sample(state, noise, use_base_policy).chunk
+            chunk = policy.sample(seen, noise, whole, use_base_policy).chunk
         else:
-            chunk = policy.act(state, noise, use_base_policy)
+            chunk = policy.act(seen, noise, use_base_policy)
         outcome = env.step(chunk[:, : env.act_steps].cpu().numpy())
         observation = outcome.observation
         episodes.extend(_finished(outcome))
@@ -88,10 +91,7 @@ def evaluate_policy(
             on_step(outcome)
     ordered = tuple(sorted(episodes, key=lambda e: e.seed))
     settings = {
-        "denoising_steps": policy.config.denoising_steps,
-        "chain_steps": policy.chain_steps,
-        "use_ddim": policy.config.use_ddim,
-        "eval_eta": policy.config.eval_eta,
+        **policy.describe(),
         "stochastic": stochastic,
         "use_base_policy": use_base_policy,
         "n_envs": env.n_envs,
@@ -140,7 +140,7 @@ def make_evaluator(
     """Return the function that scores policies during training, always on the same episodes."""
     step_env = make_step_env(env, min(config.n_envs, config.n_episodes), threads)
 
-    def score(policy: DiffusionPolicy) -> EvaluationScore:
+    def score(policy: TrainablePolicy) -> EvaluationScore:
         seeds = SeedList(range(config.seed, config.seed + config.n_episodes))
         chunk_env = ChunkEnv(step_env, chunk_settings(header), seeds)
         result = evaluate_policy(policy, chunk_env, config.n_episodes)
@@ -157,9 +157,7 @@ def run_evaluate(config: EvaluateConfig) -> int:
         torch.set_num_threads(config.torch_threads)
     loaded = load_policy(config.policy, config.weights)
     policy, header = loaded.policy, loaded.header
-    if config.ddim_steps is not None:
-        policy = policy.with_ddim(config.ddim_steps)
-    policy = policy.with_eval_eta(config.eta)
+    policy = with_chain_options(policy, config.ddim_steps, config.eta)
     env_config = config.env if config.env is not None else make_env_config(header.env)
     env = make_eval_env(header, env_config, config.eval, config.env_threads)
     try:

@@ -28,11 +28,11 @@ from dppo_ros.core.bundle import write_bundle
 from dppo_ros.core.errors import BundleError, ConfigError
 from dppo_ros.core.normalizer import MinMaxNormalizer
 from sim_training.config import ExportConfig
-from sim_training.diffusion.header import PolicyHeader
 from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.diffusion.sampler import step_mean
 from sim_training.export_record import make_manifest
 from sim_training.networks.mlp import DiffusionMlp
+from sim_training.policies.header import PolicyHeader
 from sim_training.policy_loading import load_policy
 
 OPSET = 18
@@ -99,7 +99,7 @@ class ExportedChain(nn.Module):
         for position, network in enumerate(self.networks):
             assert isinstance(network, DiffusionMlp)
             if id(network) not in features:
-                features[id(network)] = network.encode_observation(state)
+                features[id(network)] = network.encode_observation({"state": state})
             time = self.times[position].expand(x.shape[0], -1)
             predicted = network.denoise(x, time, features[id(network)])
             x = step_mean(self.steps, position, x, predicted, self.clean_clip)
@@ -134,6 +134,8 @@ def run_export(config: ExportConfig) -> Path:
     """
     loaded = load_policy(config.policy, config.weights)
     policy = loaded.policy
+    if not isinstance(policy, DiffusionPolicy):
+        raise ConfigError(f"{config.policy} is not a diffusion policy; only these can be exported")
     steps = config.ddim_steps or policy.chain_steps
     if not policy.config.use_ddim or steps != policy.chain_steps:
         policy = policy.with_ddim(steps)
@@ -211,7 +213,9 @@ def sample_pairs(
     block = torch.zeros(rows, policy.chain_steps + 1, shape.horizon_steps, shape.action_dim)
     given = torch.from_numpy(noise).view(rows, -1, shape.horizon_steps, shape.action_dim)
     block[:, : given.shape[1]] = given
-    chunk = policy.act(torch.from_numpy(state.astype(np.float32)), block)[:, : shape.act_steps]
+    chunk = policy.act({"state": torch.from_numpy(state.astype(np.float32))}, block)[
+        :, : shape.act_steps
+    ]
     actions = header.action_normalizer.denormalize(chunk.numpy()).astype(np.float32)
     return Samples(raw, noise, actions)
 

@@ -1,25 +1,31 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`dppo finetune`: from a pre-trained diffusion policy to a better one."""
+"""`dppo finetune`: from a pre-trained policy to a better one, or from random weights."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+from torch import Tensor, nn
+
 from dppo_ros.core.errors import ConfigError
+from dppo_ros.core.normalizer import MinMaxNormalizer
 from sim_training.algorithms.dppo import Dppo
 from sim_training.checkpoint import load_module, numbered_checkpoints
 from sim_training.config import FinetuneConfig
 from sim_training.config_file import to_plain
-from sim_training.diffusion.header import PolicyHeader
 from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.envs.chunk import ChunkEnv
 from sim_training.envs.make import make_step_env
+from sim_training.envs.protocol import NominalEnv, StepEnv
 from sim_training.envs.seeds import SeedStream
 from sim_training.evaluate import chunk_settings, make_evaluator
 from sim_training.networks.critic import StateCritic
-from sim_training.policy_loading import load_policy
+from sim_training.networks.shape import PolicyShape
+from sim_training.policies.header import PolicyHeader
+from sim_training.policies.make import TrainablePolicy
+from sim_training.policy_loading import LoadedPolicy, load_policy
 from sim_training.pretrain import seed_everything
 from sim_training.train import TrainingLoop
 
@@ -27,32 +33,65 @@ from sim_training.train import TrainingLoop
 def run_finetune(config: FinetuneConfig) -> Path:
     """Fine-tune a policy and return the newest checkpoint folder."""
     seed_everything(config.run)
-    header, policy = _start_policy(config)
-    policy = policy.to(config.run.device)
-    shape = header.shape
-    critic = StateCritic(config.critic, shape.obs_dim, shape.cond_steps, header.layout)
-    critic = critic.to(config.run.device)
     step_env = make_step_env(config.env, config.train.n_envs, config.run.env_threads)
+    try:
+        return _finetune(config, step_env)
+    finally:
+        step_env.close()
+
+
+def _finetune(config: FinetuneConfig, step_env: StepEnv) -> Path:
+    header, policy = _start(config, step_env)
+    policy = policy.to(config.run.device)
+    critic = StateCritic(config.critic, header.shape, header.layout).to(config.run.device)
     env = ChunkEnv(step_env, chunk_settings(header), SeedStream(config.run.seed))
     algorithm = Dppo(config.train, policy, critic, env, config.n_train_itr, config.run.seed)
     evaluator = None
     if config.run.val_freq:
         evaluator = make_evaluator(header, config.env, config.eval, config.run.env_threads)
-    try:
-        return TrainingLoop(config.run, algorithm, header, config, evaluator).run()
-    finally:
-        env.close()
+    return TrainingLoop(config.run, algorithm, header, config, evaluator).run()
 
 
-def _start_policy(config: FinetuneConfig) -> tuple[PolicyHeader, DiffusionPolicy]:
+def _start(config: FinetuneConfig, step_env: StepEnv) -> tuple[PolicyHeader, TrainablePolicy]:
     """Return header and policy with base and fine-tuned copy, weights of the base loaded."""
-    source = config.base_policy
     resumable = numbered_checkpoints(config.run.run_dir) if config.run.resume else []
-    if resumable:
-        source = resumable[-1]
-    loaded = load_policy(source)
+    source = resumable[-1] if resumable else config.base_policy
+    if source is None:
+        header = _scratch_header(config, step_env)
+        policy = replace(header, finetuned=False).build_policy()
+    else:
+        loaded = load_policy(source)
+        header = _continued_header(config, loaded)
+        policy = replace(header, finetuned=False).build_policy()
+        start = loaded.policy.base.state_dict() if resumable else _start_weights(config, loaded)
+        load_module(policy.base, {f"base.{k}": v for k, v in start.items()}, "base")
+    policy.start_finetuning()
+    return header, policy
+
+
+def _start_weights(config: FinetuneConfig, loaded: LoadedPolicy) -> dict[str, Tensor]:
+    """Return the weights of the one network that a policy acts with."""
+    policy = loaded.policy
+    if isinstance(policy, DiffusionPolicy):
+        if policy.actor_ft is not None and policy.first_finetuned > 0:
+            raise ConfigError(
+                f"{config.base_policy} is fine-tuned on only the last {policy.ft_positions} of "
+                f"{policy.chain_steps} steps, so it has no single network to start from; start "
+                "from its pre-trained policy"
+            )
+        network: nn.Module = policy.actor_ft or policy.base
+    else:
+        other = policy.with_gaussian(config.gaussian)
+        network = other.actor_ft or other.base
+    return network.state_dict()
+
+
+def _continued_header(config: FinetuneConfig, loaded: LoadedPolicy) -> PolicyHeader:
     old = loaded.header
-    if old.diffusion.denoising_steps != config.diffusion.denoising_steps:
+    if (
+        isinstance(loaded.policy, DiffusionPolicy)
+        and old.diffusion.denoising_steps != config.diffusion.denoising_steps
+    ):
         raise ConfigError(
             f"diffusion.denoising_steps is {config.diffusion.denoising_steps} but "
             f"{config.base_policy} was pre-trained with {old.diffusion.denoising_steps}; use that"
@@ -68,22 +107,42 @@ def _start_policy(config: FinetuneConfig) -> tuple[PolicyHeader, DiffusionPolicy
             f"act_steps is {act_steps} but the policy predicts {old.shape.horizon_steps} actions; "
             "choose 1 <= act_steps <= horizon_steps"
         )
-    header = replace(
+    return replace(
         old,
         diffusion=config.diffusion,
+        gaussian=config.gaussian,
         shape=replace(old.shape, act_steps=act_steps),
         env=to_plain(config.env),
         finetuned=True,
     )
-    policy = DiffusionPolicy(header.network, header.diffusion, header.shape, header.layout)
-    trained = loaded.policy.actor_ft
-    start = trained if trained is not None and not resumable else loaded.policy.base
-    if trained is not None and not resumable and loaded.policy.first_finetuned > 0:
+
+
+def _scratch_header(config: FinetuneConfig, step_env: StepEnv) -> PolicyHeader:
+    if not isinstance(step_env, NominalEnv):
         raise ConfigError(
-            f"{config.base_policy} is fine-tuned on only the last "
-            f"{old.diffusion.ft_denoising_steps} of {old.diffusion.chain_steps} steps, so it has "
-            "no single network to start from; start from its pre-trained policy"
+            f"task {config.env.name!r} has no nominal ranges to scale observations with, so it "
+            "cannot start from random weights; set base_policy to a pre-trained policy"
         )
-    load_module(policy.base, {f"base.{k}": v for k, v in start.state_dict().items()}, "base")
-    policy.start_finetuning()
-    return header, policy
+    scratch = config.scratch
+    shape = PolicyShape(
+        obs_dim=step_env.observation_spec.dim,
+        action_dim=step_env.action_spec.dim,
+        cond_steps=scratch.cond_steps,
+        horizon_steps=scratch.horizon_steps,
+        act_steps=scratch.act_steps,
+    )
+    return PolicyHeader(
+        task=config.env.name,
+        env=to_plain(config.env),
+        network=scratch.network,
+        diffusion=config.diffusion,
+        gaussian=config.gaussian,
+        shape=shape,
+        observation_spec=step_env.observation_spec,
+        action_spec=step_env.action_spec,
+        observation_normalizer=MinMaxNormalizer(*step_env.observation_range),
+        action_normalizer=MinMaxNormalizer(*step_env.action_range),
+        observation_clip=scratch.observation_clip,
+        control_rate_hz=step_env.control_rate_hz,
+        finetuned=True,
+    )

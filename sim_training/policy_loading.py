@@ -7,9 +7,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dppo_ros.core.errors import ConfigError
 from sim_training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, load_module
-from sim_training.diffusion.header import PolicyHeader
 from sim_training.diffusion.policy import DiffusionPolicy
+from sim_training.policies.header import PolicyHeader
+from sim_training.policies.make import TrainablePolicy
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class LoadedPolicy:
         weights: which weights the base network holds: "ema" or "model".
     """
 
-    policy: DiffusionPolicy
+    policy: TrainablePolicy
     header: PolicyHeader
     checkpoint: Checkpoint
     weights: str
@@ -51,3 +53,20 @@ def load_policy(path: Path, weights: str = "auto", prefer_best: bool = True) -> 
     policy.eval()
     policy.requires_grad_(False)
     return LoadedPolicy(policy, header, checkpoint, "ema" if use_average else "model")
+
+
+def with_chain_options(
+    policy: TrainablePolicy, ddim_steps: int | None, eta: float | None
+) -> TrainablePolicy:
+    """Return the policy with another evaluated chain; None leaves that option as it is.
+
+    Raises:
+        ConfigError: the policy has no chain.
+    """
+    if ddim_steps is None and eta is None:
+        return policy
+    if not isinstance(policy, DiffusionPolicy):
+        raise ConfigError("ddim_steps and eta are for diffusion policies; leave them out")
+    if ddim_steps is not None:
+        policy = policy.with_ddim(ddim_steps)
+    return policy.with_eval_eta(eta)

@@ -1,6 +1,6 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`dppo pretrain`: from demonstrations to a diffusion policy."""
+"""`dppo pretrain`: from demonstrations to a policy."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from sim_training.config import PretrainConfig, RunConfig
 from sim_training.config_file import to_plain
 from sim_training.data.formats import EpisodeDataset, read_dataset
 from sim_training.data.sequence import WindowDataset, make_windows
-from sim_training.diffusion.header import PolicyHeader
-from sim_training.diffusion.policy import DiffusionPolicy, PolicyShape
+from sim_training.networks.shape import PolicyShape
+from sim_training.policies.header import PolicyHeader
+from sim_training.policies.make import TrainablePolicy
 from sim_training.policy_loading import load_policy
 from sim_training.train import Evaluator, TrainingLoop
 
@@ -43,7 +44,7 @@ def run_pretrain(config: PretrainConfig) -> Path:
     return loop.run()
 
 
-def _start_policy(config: PretrainConfig, header: PolicyHeader) -> DiffusionPolicy:
+def _start_policy(config: PretrainConfig, header: PolicyHeader) -> TrainablePolicy:
     """Return a fresh policy, or one with the weights of `init_from`."""
     policy = header.build_policy()
     if config.init_from is None:
@@ -84,6 +85,7 @@ def make_header(config: PretrainConfig, dataset: EpisodeDataset) -> PolicyHeader
         env=to_plain(config.env),
         network=config.network,
         diffusion=config.diffusion,
+        gaussian=config.gaussian,
         shape=shape,
         observation_spec=dataset.observation_spec,
         action_spec=dataset.action_spec,

@@ -31,9 +31,9 @@ from sim_training.checkpoint import (
     save_checkpoint,
 )
 from sim_training.config import RunConfig
-from sim_training.diffusion.header import PolicyHeader
-from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.metrics import MetricLog, Metrics
+from sim_training.policies.header import PolicyHeader
+from sim_training.policies.make import TrainablePolicy
 from sim_training.run_directory import open_metric_log, open_run_directory
 from sim_training.run_progress import RunProgress
 
@@ -66,7 +66,7 @@ class Algorithm(Protocol):
         """Learn from the data and return metrics."""
         ...
 
-    def evaluation_policy(self) -> DiffusionPolicy:
+    def evaluation_policy(self) -> TrainablePolicy:
         """Return the policy to evaluate."""
         ...
 
@@ -95,7 +95,7 @@ class EvaluationScore:
     rank: tuple[float, ...]
 
 
-Evaluator = Callable[[DiffusionPolicy], EvaluationScore]
+Evaluator = Callable[[TrainablePolicy], EvaluationScore]
 
 
 class TrainingLoop:

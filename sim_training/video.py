@@ -16,10 +16,10 @@ from sim_training.envs.protocol import BoolArray, Float32Array, IntArray, Render
 
 if TYPE_CHECKING:
     from sim_training.config import EvaluateConfig
-    from sim_training.diffusion.header import PolicyHeader
-    from sim_training.diffusion.policy import DiffusionPolicy
     from sim_training.envs.make import EnvConfig
     from sim_training.envs.protocol import StepEnv
+    from sim_training.policies.header import PolicyHeader
+    from sim_training.policies.make import TrainablePolicy
 
 logger = logging.getLogger(__name__)
 _HEIGHT, _WIDTH = 480, 640
@@ -84,7 +84,7 @@ class _FilmedEnv:
 
 
 def film_episodes(
-    policy: DiffusionPolicy,
+    policy: TrainablePolicy,
     header: PolicyHeader,
     env_config: EnvConfig,
     config: EvaluateConfig,

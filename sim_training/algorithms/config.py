@@ -80,6 +80,8 @@ class DppoConfig:
     """Over the chunk entries and action dimensions of one denoising step."""
     reward_horizon: int | None = None
     """Chunk entries that count in the likelihood; None: act_steps."""
+    ent_coef: float = 0.0
+    """Weight of the policy's entropy; for a diffusion policy of its noise level eta."""
     bc_loss_coeff: float = 0.0
     """Weight of staying likely under chains of the frozen policy."""
     update_epochs: int = 5

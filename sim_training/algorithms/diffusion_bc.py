@@ -22,9 +22,9 @@ from dppo_ros.core.errors import CheckpointError
 from sim_training.algorithms.config import DiffusionBcConfig
 from sim_training.checkpoint import load_module, module_tensors
 from sim_training.data.sequence import WindowDataset, epoch_order
-from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.learning_rate import learning_rate, set_learning_rate
 from sim_training.metrics import Metrics
+from sim_training.policies.make import TrainablePolicy
 
 _VALIDATION_BATCH = 4096
 
@@ -37,7 +37,7 @@ class DiffusionBc:
     def __init__(
         self,
         config: DiffusionBcConfig,
-        policy: DiffusionPolicy,
+        policy: TrainablePolicy,
         windows: WindowDataset,
         validation: WindowDataset | None,
         total_steps: int,
@@ -74,7 +74,7 @@ class DiffusionBc:
         """Iterations of the whole run."""
         return -(-self._total_steps // self.config.steps_per_iteration)
 
-    def evaluation_policy(self) -> DiffusionPolicy:
+    def evaluation_policy(self) -> TrainablePolicy:
         """Return the policy with averaged weights."""
         return self.ema_policy
 
@@ -94,7 +94,7 @@ class DiffusionBc:
             norms += norm
         elapsed = time.perf_counter() - started
         metrics = {
-            "losses/diffusion": float(total) / max(steps, 1),
+            "losses/bc": float(total) / max(steps, 1),
             "charts/learning_rate": float(self.optimizer.param_groups[0]["lr"]),
             "charts/step": float(self.step),
             "charts/epoch": self.step * self._batch_size / len(self._windows),
@@ -145,15 +145,15 @@ class DiffusionBc:
     def _optimise(self) -> tuple[Tensor, float]:
         schedule = self.config.schedule
         set_learning_rate(self.optimizer, learning_rate(schedule, self.step, self._total_steps))
-        state, chunk = self._windows.batch(self._batch_indices())
-        device_type = state.device.type
+        observation, chunk = self._windows.batch(self._batch_indices())
+        device_type = chunk.device.type
         autocast = (
             torch.autocast(device_type, dtype=torch.bfloat16)
             if self.config.bf16
             else contextlib.nullcontext()
         )
         with autocast:
-            loss = self.policy.bc_loss(chunk, state, self._generator)
+            loss = self.policy.bc_loss(chunk, observation, self._generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = 0.0
@@ -189,5 +189,5 @@ class DiffusionBc:
         assert self._validation is not None
         count = len(self._validation)
         chosen = torch.randperm(count, generator=generator)[:_VALIDATION_BATCH]
-        state, chunk = self._validation.batch(chosen.to(self._validation.rows.device))
-        return float(self.ema_policy.bc_loss(chunk, state, generator))
+        observation, chunk = self._validation.batch(chosen.to(self._validation.rows.device))
+        return float(self.ema_policy.bc_loss(chunk, observation, generator))

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,51 +26,27 @@ from torch import Tensor, nn
 from dppo_ros.core.errors import ConfigError
 from sim_training.algorithms.config import DppoConfig, ScheduleConfig
 from sim_training.checkpoint import load_module, module_tensors
-from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.envs.protocol import Observation, VectorEnv
 from sim_training.learning_rate import learning_rate, set_learning_rate
 from sim_training.metrics import Metrics
 from sim_training.networks.critic import StateCritic
+from sim_training.networks.observation import TensorObservation, batch_size, take
+from sim_training.policies.make import TrainablePolicy
+from sim_training.policies.protocol import LogProbReduction
 from sim_training.rl.buffers import make_rollout_buffer
+from sim_training.rl.experience import Experience, make_experience
 from sim_training.rl.reward_scaling import RunningRewardScaling
 from sim_training.rl.rollout import RolloutSettings, collect_rollout
 from sim_training.rl.targets import (
-    LOG_PROB_RANGE,
-    ReturnInputs,
     clip_coefficients,
     denoising_discounts,
     explained_variance,
-    gae,
     ppo_policy_loss,
-    reduce_log_prob,
     shape_advantages,
     value_loss,
 )
 from sim_training.rl.update_statistics import UpdateStatistics
 from sim_training.train import CollectionInterrupted
-
-_VALUE_BATCH = 16384
-
-
-@dataclass(frozen=True)
-class Experience:
-    """An iteration flattened over chunks, C = M N.
-
-    Attributes:
-        state: (C, To, Do).
-        chain: (C, K+1, H, A).
-        log_prob: (C, K) under the acting network.
-        advantage: (C,).
-        returns: (C,).
-        value: (C,) before the update.
-    """
-
-    state: Tensor
-    chain: Tensor
-    log_prob: Tensor
-    advantage: Tensor
-    returns: Tensor
-    value: Tensor
 
 
 class Dppo:
@@ -82,7 +57,7 @@ class Dppo:
     def __init__(
         self,
         config: DppoConfig,
-        policy: DiffusionPolicy,
+        policy: TrainablePolicy,
         critic: StateCritic,
         env: VectorEnv,
         n_train_itr: int,
@@ -101,7 +76,7 @@ class Dppo:
         Raises:
             ConfigError: the policy has nothing to fine-tune.
         """
-        positions = policy.config.ft_denoising_steps
+        positions = policy.ft_positions
         if policy.actor_ft is None or positions < 1:
             raise ConfigError(
                 f"diffusion.ft_denoising_steps is {positions}; fine-tuning needs at least 1"
@@ -128,7 +103,9 @@ class Dppo:
             positions,
         ).to(self.device)
         self._discount = denoising_discounts(config.gamma_denoising, positions).to(self.device)
-        self._reward_horizon = config.reward_horizon or policy.shape.act_steps
+        self._reduction = LogProbReduction(
+            config.reward_horizon or policy.shape.act_steps, config.logprob_reduction
+        )
         self.actor_optimizer = torch.optim.AdamW(
             self.actor.parameters(),
             lr=config.actor_schedule.lr,
@@ -145,7 +122,7 @@ class Dppo:
         """Iterations of the whole run."""
         return self._n_train_itr
 
-    def evaluation_policy(self) -> DiffusionPolicy:
+    def evaluation_policy(self) -> TrainablePolicy:
         """Return the policy being trained."""
         return self.policy
 
@@ -153,9 +130,7 @@ class Dppo:
         """Roll out M chunk steps; an interrupted rollout is undone."""
         before = (self._generator.get_state(), self.env.state_dict())
         start = None if self.config.reset_at_iteration else self._observation
-        settings = RolloutSettings(
-            self._reward_horizon, self.config.logprob_reduction, self._generator, self.device
-        )
+        settings = RolloutSettings(self._reduction, self._generator, self.device)
         begun = time.perf_counter()
         result = collect_rollout(self.env, self.policy, self._buffer, start, settings, stop)
         if not result.completed:
@@ -174,7 +149,7 @@ class Dppo:
     def update(self) -> Metrics:
         """Run the PPO epochs on the collected iteration."""
         begun = time.perf_counter()
-        experience = self._experience()
+        experience = make_experience(self._buffer, self.critic, self._scaling, self.config)
         targets_done = time.perf_counter()
         statistics = UpdateStatistics(len(self._clip), self.device)
         train_actor = self.iteration >= self.config.n_critic_warmup_itr
@@ -233,37 +208,6 @@ class Dppo:
         started = self.iteration > 0 and self.env.restorable
         self._observation = self.env.observe() if started else None
 
-    @torch.no_grad()
-    def _experience(self) -> Experience:
-        config, buffer = self.config, self._buffer
-        values = self._values(buffer.state.flatten(0, 1)).view(-1, self.env.n_envs)
-        final = torch.zeros_like(buffer.reward)
-        if config.truncation == "bootstrap" and bool(buffer.truncated.any()):
-            final[buffer.truncated] = self._values(buffer.final_state[buffer.truncated])
-        rewards = buffer.reward * config.reward_scale_const
-        if config.reward_scale_running:
-            rewards = self._scaling(buffer.reward, buffer.first) * config.reward_scale_const
-        inputs = ReturnInputs(
-            rewards=rewards,
-            values=values[:-1],
-            last_values=values[-1],
-            terminated=buffer.terminated,
-            truncated=buffer.truncated,
-            final_values=final,
-        )
-        advantage, returns = gae(inputs, config.gamma, config.gae_lambda, config.truncation)
-        return Experience(
-            state=buffer.state[:-1].flatten(0, 1),
-            chain=buffer.chain.flatten(0, 1),
-            log_prob=buffer.log_prob.flatten(0, 1),
-            advantage=advantage.flatten(),
-            returns=returns.flatten(),
-            value=values[:-1].flatten(),
-        )
-
-    def _values(self, state: Tensor) -> Tensor:
-        return torch.cat([self.critic(part) for part in state.split(_VALUE_BATCH)])
-
     def _set_rates(self) -> Metrics:
         actor_step = max(0, self.iteration - self.config.n_critic_warmup_itr)
         plan: tuple[tuple[str, torch.optim.Optimizer, ScheduleConfig, int], ...] = (
@@ -311,7 +255,7 @@ class Dppo:
     ) -> float:
         config = self.config
         chunk, position = pairs // len(self._clip), pairs % len(self._clip)
-        state = experience.state[chunk]
+        observation = take(experience.observation, chunk)
         advantages = shape_advantages(
             experience.advantage[chunk],
             config.norm_adv,
@@ -319,20 +263,23 @@ class Dppo:
             config.clip_advantage_upper_quantile,
         )
         new = self.policy.log_prob(
-            state,
+            observation,
             experience.chain[chunk, position],
             experience.chain[chunk, position + 1],
             position,
+            self._reduction,
         )
         result = ppo_policy_loss(
-            reduce_log_prob(new, self._reward_horizon, config.logprob_reduction),
+            new,
             experience.log_prob[chunk, position],
             advantages * self._discount[position],
             self._clip[position],
         )
         loss = result.loss
+        if config.ent_coef > 0:
+            loss = loss - config.ent_coef * self.policy.entropy(observation)
         if config.bc_loss_coeff > 0:
-            bc_loss = self._bc_loss(state[:: len(self._clip)])
+            bc_loss = self._bc_loss(take(observation, slice(None, None, len(self._clip))))
             loss = loss + config.bc_loss_coeff * bc_loss
             statistics.add_bc(bc_loss)
         self.actor_optimizer.zero_grad(set_to_none=True)
@@ -345,7 +292,7 @@ class Dppo:
         self, experience: Experience, chunk: Tensor, statistics: UpdateStatistics
     ) -> None:
         loss = value_loss(
-            self.critic(experience.state[chunk]),
+            self.critic(take(experience.observation, chunk)),
             experience.value[chunk],
             experience.returns[chunk],
             self.config.clip_vloss_coef,
@@ -356,19 +303,19 @@ class Dppo:
         self.critic_optimizer.step()
         statistics.add_value(loss, norm)
 
-    def _bc_loss(self, state: Tensor) -> Tensor:
+    def _bc_loss(self, observation: TensorObservation) -> Tensor:
         """Return how unlikely chains of the frozen policy are under the fine-tuned one.
 
-        One state per K pairs, so it costs as many network rows as the policy loss.
+        One observation per K pairs, so it costs as many network rows as the policy loss.
         """
-        noise = self.policy.draw_noise(len(state), self._generator).to(self.device)
-        chain = self.policy.sample(state, noise, use_base_policy=True).chain
-        positions = len(self._clip)
-        index = torch.arange(positions, device=self.device).repeat(len(state))
-        repeated = state.repeat_interleave(positions, 0)
+        rows, positions = batch_size(observation), len(self._clip)
+        whole = LogProbReduction(self.policy.shape.horizon_steps)
+        noise = self.policy.draw_noise(rows, self._generator).to(self.device)
+        chain = self.policy.sample(observation, noise, whole, use_base_policy=True).chain
+        index = torch.arange(positions, device=self.device).repeat(rows)
+        repeated = take(observation, torch.arange(rows).repeat_interleave(positions))
         before, after = chain[:, :-1].flatten(0, 1), chain[:, 1:].flatten(0, 1)
-        log_prob = self.policy.log_prob(repeated, before, after, index)
-        return -log_prob.clamp(*LOG_PROB_RANGE).mean()
+        return -self.policy.log_prob(repeated, before, after, index, whole).mean()
 
 
 def _clip_gradients(module: nn.Module, limit: float | None) -> float:

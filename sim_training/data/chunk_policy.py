@@ -44,6 +44,7 @@ class TrainedChunkPolicy:
         header = self._header
         state = header.observation_normalizer.normalize(observations, clip=header.observation_clip)
         noise = self._policy.draw_noise(len(observations), self._generator)
-        chunk = self._policy.act(torch.from_numpy(state.astype(np.float32))[:, None], noise)
+        seen = {"state": torch.from_numpy(state.astype(np.float32))[:, None]}
+        chunk = self._policy.act(seen, noise)
         actions = header.action_normalizer.denormalize(chunk[:, : header.shape.act_steps].numpy())
         return np.asarray(actions, dtype=np.float32)

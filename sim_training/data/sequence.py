@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dppo_ros.core.errors import DataError
+from sim_training.networks.observation import TensorObservation
 
 IntArray = NDArray[np.int64]
 
@@ -54,13 +55,13 @@ class WindowDataset:
         """Return W."""
         return len(self.rows)
 
-    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return state (B, To, Do) and chunk (B, H, A) of the chosen windows."""
+    def batch(self, indices: Tensor) -> tuple[TensorObservation, Tensor]:
+        """Return observations and chunks (B, H, A) of the chosen windows."""
         rows = self.rows.index_select(0, indices)
         split = self.cond_steps * self.obs_dim
         state = rows[:, :split].view(-1, self.cond_steps, self.obs_dim)
         chunk = rows[:, split:].reshape(-1, self.horizon_steps, self.action_dim)
-        return state, chunk
+        return {"state": state}, chunk
 
 
 def make_windows(

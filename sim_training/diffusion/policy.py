@@ -12,7 +12,8 @@ T diffusion times, n chain steps, K fine-tuned steps.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,35 +21,12 @@ from torch import Tensor, nn
 from sim_training.diffusion.config import DiffusionConfig
 from sim_training.diffusion.sampler import ChainTables, chain_tables, normal_log_prob, step_mean
 from sim_training.diffusion.schedule import DenoisingSteps, cosine_schedule
-from sim_training.networks.config import DiffusionMlpConfig
+from sim_training.networks.config import DiffusionNetworkConfig
 from sim_training.networks.features import ObservationLayout
-from sim_training.networks.mlp import DiffusionMlp
-
-
-@dataclass(frozen=True)
-class PolicyShape:
-    """Sizes of a policy: Do, A, To, H and how many actions are executed."""
-
-    obs_dim: int
-    action_dim: int
-    cond_steps: int
-    horizon_steps: int
-    act_steps: int
-
-
-@dataclass(frozen=True)
-class ChainSample:
-    """A sampled chunk with what fine-tuning needs to know about it.
-
-    Attributes:
-        chunk: (B, H, A) clean chunk, clipped as configured; what is executed.
-        chain: (B, K+1, H, A) input of the first fine-tuned step, then the K outputs, unclipped.
-        log_prob: (B, K, H, A) log-density of every fine-tuned transition, elementwise.
-    """
-
-    chunk: Tensor
-    chain: Tensor
-    log_prob: Tensor
+from sim_training.networks.make import NoisePredictor, make_noise_predictor
+from sim_training.networks.observation import TensorObservation
+from sim_training.networks.shape import PolicyShape
+from sim_training.policies.protocol import ChainSample, LogProbReduction
 
 
 class DiffusionPolicy(nn.Module):
@@ -56,7 +34,7 @@ class DiffusionPolicy(nn.Module):
 
     def __init__(
         self,
-        network: DiffusionMlpConfig,
+        network: DiffusionNetworkConfig,
         diffusion: DiffusionConfig,
         shape: PolicyShape,
         layout: ObservationLayout | None = None,
@@ -65,17 +43,15 @@ class DiffusionPolicy(nn.Module):
         super().__init__()
         self.config = diffusion
         self.shape = shape
-        self.base = DiffusionMlp(
-            network, shape.obs_dim, shape.action_dim, shape.cond_steps, shape.horizon_steps, layout
-        )
-        self.actor_ft: DiffusionMlp | None = None
+        self.base: NoisePredictor = make_noise_predictor(network, shape, layout)
+        self.actor_ft: NoisePredictor | None = None
         self._schedule = cosine_schedule(diffusion.denoising_steps)
         alphas = torch.from_numpy(self._schedule.alphas_cumprod)
         self._signal = alphas.sqrt()
         self._noise = (1.0 - alphas).sqrt()
         self.tables: ChainTables = chain_tables(self._schedule, diffusion)
 
-    def start_finetuning(self) -> DiffusionMlp:
+    def start_finetuning(self) -> NoisePredictor:
         """Freeze the base network and return its trainable copy."""
         self.actor_ft = copy.deepcopy(self.base)
         for parameter in self.base.parameters():
@@ -107,6 +83,16 @@ class DiffusionPolicy(nn.Module):
         return self if eta is None else self.with_chain(replace(self.config, eval_eta=eta))
 
     @property
+    def ft_positions(self) -> int:
+        """K, the fine-tuned steps of the chain."""
+        return self.config.ft_denoising_steps
+
+    @property
+    def noise_blocks(self) -> int:
+        """The initial noise and one block per step."""
+        return self.chain_steps + 1
+
+    @property
     def chain_steps(self) -> int:
         """Steps n of the chain."""
         return self.config.chain_steps
@@ -116,18 +102,20 @@ class DiffusionPolicy(nn.Module):
         """Position of the first step that uses the fine-tuned network (n if there is none)."""
         return self.chain_steps - (self.config.ft_denoising_steps if self.actor_ft else 0)
 
-    def network_at(self, position: int) -> DiffusionMlp:
+    def network_at(self, position: int) -> NoisePredictor:
         """Return the network that runs at a chain position."""
         if self.actor_ft is not None and position >= self.first_finetuned:
             return self.actor_ft
         return self.base
 
-    def bc_loss(self, chunk: Tensor, state: Tensor, generator: torch.Generator) -> Tensor:
+    def bc_loss(
+        self, chunk: Tensor, observation: TensorObservation, generator: torch.Generator
+    ) -> Tensor:
         """Return the mean squared error of the noise prediction (a scalar).
 
         Args:
             chunk: (B, H, A) demonstrated actions, normalised.
-            state: (B, To, Do) observations, normalised and clipped.
+            observation: normalised and clipped.
             generator: source of times and noise.
         """
         size, device = len(chunk), chunk.device
@@ -135,89 +123,112 @@ class DiffusionPolicy(nn.Module):
         noise = torch.randn(chunk.shape, generator=generator).to(device)
         signal_scale = self._signal.to(device)[time].view(-1, 1, 1)
         noise_scale = self._noise.to(device)[time].view(-1, 1, 1)
-        predicted = self.base(signal_scale * chunk + noise_scale * noise, time, state)
+        predicted = self.base(signal_scale * chunk + noise_scale * noise, time, observation)
         return torch.nn.functional.mse_loss(predicted.float(), noise)
 
     def draw_noise(self, batch: int, generator: torch.Generator) -> Tensor:
         """Return all Gaussian numbers of a chain: (B, n+1, H, A), entry 0 starts it."""
-        shape = (batch, self.chain_steps + 1, self.shape.horizon_steps, self.shape.action_dim)
+        shape = (batch, self.noise_blocks, self.shape.horizon_steps, self.shape.action_dim)
         return torch.randn(shape, generator=generator)
 
     @torch.no_grad()
-    def act(self, state: Tensor, noise: Tensor, use_base_policy: bool = False) -> Tensor:
+    def act(
+        self, observation: TensorObservation, noise: Tensor, use_base_policy: bool = False
+    ) -> Tensor:
         """Return chunks (B, H, A) without exploration, as evaluated and deployed.
 
         Args:
-            state: (B, To, Do).
+            observation: normalised, B rows.
             noise: (B, n+1, H, A) standard normal numbers; DDIM with eval_eta 0 uses entry 0 only.
             use_base_policy: run the frozen network at every step.
         """
-        steps = self.tables.evaluation.to(state.device)
+        steps = self.tables.evaluation.to(noise.device)
         features: dict[int, Tensor] = {}
         x = noise[:, 0]
         for position in range(self.chain_steps):
             network = self.base if use_base_policy else self.network_at(position)
-            mean = self._mean_at(network, steps, position, x, state, features)
+            mean = self._mean_at(network, steps, position, x, observation, features)
             x = mean + steps.std[position] * self._clip_noise(noise[:, position + 1])
         return self._clip_action(x)
 
     @torch.no_grad()
-    def sample(self, state: Tensor, noise: Tensor, use_base_policy: bool = False) -> ChainSample:
+    def sample(
+        self,
+        observation: TensorObservation,
+        noise: Tensor,
+        reduction: LogProbReduction,
+        use_base_policy: bool = False,
+    ) -> ChainSample:
         """Return exploring chunks with their chain and its log-probabilities.
 
         Args:
-            state: (B, To, Do).
+            observation: normalised, B rows.
             noise: (B, n+1, H, A) standard normal numbers, all of them used.
+            reduction: how log-densities become one number per step.
             use_base_policy: run the frozen network at every step.
         """
-        steps = self.tables.training.to(state.device)
-        sampling_std = self.tables.sampling_std.to(state.device)
-        logprob_std = self.tables.logprob_std.to(state.device)
+        steps = self.tables.training.to(noise.device)
+        sampling_std = self.tables.sampling_std.to(noise.device)
+        logprob_std = self.tables.logprob_std.to(noise.device)
         first = self.chain_steps - self.config.ft_denoising_steps
         features: dict[int, Tensor] = {}
         x = noise[:, 0]
         chain, log_prob = [], []
         for position in range(self.chain_steps):
             network = self.base if use_base_policy else self.network_at(position)
-            mean = self._mean_at(network, steps, position, x, state, features)
+            mean = self._mean_at(network, steps, position, x, observation, features)
             before, x = x, mean + sampling_std[position] * self._clip_noise(noise[:, position + 1])
             if position >= first:
                 chain.append(before)
-                log_prob.append(normal_log_prob(x, mean, logprob_std[position]))
+                log_prob.append(reduction(normal_log_prob(x, mean, logprob_std[position])))
         chain.append(x)
-        stacked = torch.stack(log_prob, 1) if log_prob else noise[:, :0]
+        stacked = torch.stack(log_prob, 1) if log_prob else noise.new_zeros(len(noise), 0)
         return ChainSample(self._clip_action(x), torch.stack(chain, 1), stacked)
 
-    def log_prob(self, state: Tensor, before: Tensor, after: Tensor, index: Tensor) -> Tensor:
-        """Return elementwise log-densities (B, H, A) of fine-tuned transitions.
-
-        Args:
-            state: (B, To, Do).
-            before: (B, H, A) chain entries.
-            after: (B, H, A) the entries that follow.
-            index: (B,) position inside the fine-tuned part, 0 ... K-1.
-        """
-        device = state.device
+    def log_prob(
+        self,
+        observation: TensorObservation,
+        before: Tensor,
+        after: Tensor,
+        index: Tensor,
+        reduction: LogProbReduction,
+    ) -> Tensor:
+        """Return reduced log-densities (P,) of fine-tuned transitions; see `Policy.log_prob`."""
+        device = before.device
         steps = self.tables.training.to(device)
         position = index + (self.chain_steps - self.config.ft_denoising_steps)
         network = self.actor_ft if self.actor_ft is not None else self.base
-        predicted = network(before, steps.time[position], state).float()
+        predicted = network(before, steps.time[position], observation).float()
         mean = step_mean(steps, position, before, predicted, self.config.denoised_clip_value)
         std = self.tables.logprob_std.to(device)[position].view(-1, 1, 1)
-        return normal_log_prob(after, mean, std)
+        return reduction(normal_log_prob(after, mean, std))
+
+    def entropy(self, observation: TensorObservation) -> Tensor:
+        """Return the noise level eta, which the reference rewards in place of an entropy."""
+        eta = self.config.eta if self.config.use_ddim else 1.0
+        return torch.tensor(eta, device=observation["state"].device)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the chain of evaluation."""
+        return {
+            "denoising_steps": self.config.denoising_steps,
+            "chain_steps": self.chain_steps,
+            "use_ddim": self.config.use_ddim,
+            "eval_eta": self.config.eval_eta,
+        }
 
     def _mean_at(
         self,
-        network: DiffusionMlp,
+        network: NoisePredictor,
         steps: DenoisingSteps,
         position: int,
         x: Tensor,
-        state: Tensor,
+        observation: TensorObservation,
         features: dict[int, Tensor],
     ) -> Tensor:
         key = id(network)
         if key not in features:
-            features[key] = network.encode_observation(state)
+            features[key] = network.encode_observation(observation)
         time = network.encode_time(steps.time[position : position + 1]).expand(len(x), -1)
         predicted = network.denoise(x, time, features[key])
         return step_mean(steps, position, x, predicted, self.config.denoised_clip_value)

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
-Observation = dict[str, Float32Array]
-"""Normalised, clipped observation: {"state": (n_envs, To, Do)}, newest entry last."""
+Observation = dict[str, NDArray[Any]]
+"""What a policy sees, newest entry last: "state" (n_envs, To, Do) float32, normalised and clipped;
+for pixel policies also "rgb" (n_envs, Ti, C, h, w) uint8, three channels per camera."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,26 @@ class RenderableEnv(Protocol):
 
 
 @runtime_checkable
+class PixelEnv(Protocol):
+    """A `StepEnv` with cameras; its numeric observation leaves out what the images show.
+
+    Attributes:
+        cameras: how many; their channels are stacked, so C = 3 * cameras.
+        image_size_px: height and width h = w.
+    """
+
+    cameras: int
+    image_size_px: int
+
+    def images(self) -> NDArray[np.uint8]:
+        """Return the present images (n_envs, C, h, w) RGB; must not be written to.
+
+        Called only when a policy is about to look, so drawing may wait until then.
+        """
+        ...
+
+
+@runtime_checkable
 class SavableEnv(Protocol):
     """A `StepEnv` whose simulation state can be saved, so that runs resume in mid-episode."""
 
@@ -126,6 +147,19 @@ class SavableEnv(Protocol):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         ...
+
+
+@runtime_checkable
+class NominalEnv(Protocol):
+    """A `StepEnv` that knows its usual ranges, so that training can start without any data.
+
+    Attributes:
+        observation_range: (2, Do) usual least and greatest raw values.
+        action_range: (2, A) least and greatest raw actions.
+    """
+
+    observation_range: NDArray[np.float64]
+    action_range: NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.spec import Field, VectorSpec
 from sim_training.envs.protocol import BoolArray, Float32Array, IntArray, StepOutcome
 
-_ARENA_M = 0.5
+ARENA_M = 0.5
+"""Half the side of the arena."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class ToyReachEnv:
         (_plane_field("point", "where the point is"), _plane_field("goal", "where it should go"))
     )
     action_spec = VectorSpec((_plane_field("target", "where the point shall move"),))
+    observation_range = np.array([[-ARENA_M] * 4, [ARENA_M] * 4])
+    action_range = np.array([[-ARENA_M] * 2, [ARENA_M] * 2])
 
     def __init__(self, config: ToyReachConfig, n_envs: int) -> None:
         """Create n environments; call `reset` before stepping them."""
@@ -68,18 +71,18 @@ class ToyReachEnv:
     def reset(self, env_ids: IntArray, seeds: IntArray) -> Float32Array:
         """Place point and goal at random in the arena (metres)."""
         for env_id, seed in zip(env_ids, seeds, strict=True):
-            draw = np.random.default_rng(int(seed)).uniform(-_ARENA_M, _ARENA_M, (2, 2))
+            draw = np.random.default_rng(int(seed)).uniform(-ARENA_M, ARENA_M, (2, 2))
             self._point[env_id], self._goal[env_id] = draw
         self._steps[env_ids] = 0
         self._phase[env_ids] = 0
-        return self._observe()[env_ids]
+        return self.observe()[env_ids]
 
     def step(self, actions: Float32Array, active: BoolArray) -> StepOutcome:
         """Move the active points towards their targets (metres, arena frame)."""
         way = np.asarray(actions, dtype=np.float64) - self._point
         distance = np.linalg.norm(way, axis=1, keepdims=True)
         scale = np.minimum(1.0, self.config.max_step_m / np.maximum(distance, 1e-9))
-        moved = np.clip(self._point + way * scale, -_ARENA_M, _ARENA_M)
+        moved = np.clip(self._point + way * scale, -ARENA_M, ARENA_M)
         self._point = np.where(active[:, None], moved, self._point)
         self._steps += active
         error = np.linalg.norm(self._goal - self._point, axis=1)
@@ -89,7 +92,7 @@ class ToyReachEnv:
         terminated = success & self.config.terminate_on_success
         truncated = active & ~terminated & (self._steps >= self.max_episode_steps)
         info = {"success": self._phase == 2, "phase": self._phase.copy()}
-        return StepOutcome(self._observe(), success.astype(np.float32), terminated, truncated, info)
+        return StepOutcome(self.observe(), success.astype(np.float32), terminated, truncated, info)
 
     def render(self, env_id: int, height: int, width: int) -> np.ndarray:
         """Draw the arena: goal green, point red, (height, width, 3) uint8."""
@@ -99,7 +102,7 @@ class ToyReachEnv:
             (self._goal[env_id], (40, 160, 60)),
             (self._point[env_id], (200, 40, 40)),
         ):
-            centre = (place / (2 * _ARENA_M) + 0.5) * (width - 1, height - 1)
+            centre = (place / (2 * ARENA_M) + 0.5) * (width - 1, height - 1)
             near = (columns - centre[0]) ** 2 + (rows - centre[1]) ** 2 < (0.04 * width) ** 2
             image[near] = colour
         return image
@@ -123,7 +126,8 @@ class ToyReachEnv:
     def close(self) -> None:
         """Nothing to release."""
 
-    def _observe(self) -> Float32Array:
+    def observe(self) -> Float32Array:
+        """Return point and goal (n, 4)."""
         return np.concatenate([self._point, self._goal], axis=1).astype(np.float32)
 
 
@@ -143,4 +147,4 @@ def scripted_action(
     distance = np.linalg.norm(way, axis=1, keepdims=True)
     step = way * np.minimum(1.0, max_step_m / np.maximum(distance, 1e-9))
     target = point + step + rng.normal(0.0, noise_m, point.shape)
-    return np.clip(target, -_ARENA_M, _ARENA_M).astype(np.float32)
+    return np.clip(target, -ARENA_M, ARENA_M).astype(np.float32)

@@ -1,19 +1,48 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rollout storage, allocated once, float32 on the training device.
+"""Rollout storage, allocated once on the training device; images stay bytes.
 
 Legend: M chunk steps, N environments, To stacked observations, Do observation size,
-K fine-tuned denoising steps, H chunk length, A action size.
+K fine-tuned transitions, H chunk length, A action size.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from sim_training.diffusion.policy import PolicyShape
+from sim_training.networks.observation import TensorObservation, concatenate, take
+from sim_training.networks.shape import PolicyShape
+
+
+@dataclass
+class FinalObservations:
+    """True last observations of truncated episodes, which values are bootstrapped from."""
+
+    rows: list[int] = field(default_factory=list)
+    observations: list[TensorObservation] = field(default_factory=list)
+
+    def add(self, row: int, observation: TensorObservation, chosen: Tensor) -> None:
+        """Take in the chosen environments of one chunk step.
+
+        Args:
+            row: m N, so that row + n is the place in a flattened (M, N).
+            observation: N rows.
+            chosen: (n,) environments.
+        """
+        self.rows.extend((row + chosen).tolist())
+        self.observations.append(take(observation, chosen))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.rows.clear()
+        self.observations.clear()
+
+    def stacked(self) -> TensorObservation:
+        """Return all of them, in the order of `rows`."""
+        return concatenate(self.observations)
 
 
 @dataclass(frozen=True)
@@ -21,8 +50,8 @@ class RolloutBuffer:
     """One iteration of experience.
 
     Attributes:
-        state: (M+1, N, To, Do); the last row is the observation after the last step.
-        final_state: (M, N, To, Do) true last observations; rows valid where an episode ended.
+        observation: each (M+1, N, ...); the last row is the observation after the last step.
+        final: true last observations of truncated episodes.
         chain: (M, N, K+1, H, A).
         log_prob: (M, N, K) reduced log-probabilities under the acting network.
         reward: (M, N) raw.
@@ -31,8 +60,8 @@ class RolloutBuffer:
         first: (M, N) bool, step m begins an episode.
     """
 
-    state: Tensor
-    final_state: Tensor
+    observation: TensorObservation
+    final: FinalObservations
     chain: Tensor
     log_prob: Tensor
     reward: Tensor
@@ -42,17 +71,21 @@ class RolloutBuffer:
 
 
 def make_rollout_buffer(
-    n_steps: int, n_envs: int, shape: PolicyShape, ft_steps: int, device: torch.device | str
+    n_steps: int, n_envs: int, shape: PolicyShape, positions: int, device: torch.device | str
 ) -> RolloutBuffer:
-    """Return zeroed storage for M steps of N environments."""
-    states = (n_envs, shape.cond_steps, shape.obs_dim)
+    """Return zeroed storage for M steps of N environments and K transitions per chunk."""
+    states = (n_steps + 1, n_envs, shape.cond_steps, shape.obs_dim)
+    observation = {"state": torch.zeros(states, device=device)}
+    if shape.cameras:
+        images = (n_steps + 1, n_envs, *shape.image_shape)
+        observation["rgb"] = torch.zeros(images, dtype=torch.uint8, device=device)
     chunk = (shape.horizon_steps, shape.action_dim)
     flags = torch.zeros(n_steps, n_envs, dtype=torch.bool, device=device)
     return RolloutBuffer(
-        state=torch.zeros(n_steps + 1, *states, device=device),
-        final_state=torch.zeros(n_steps, *states, device=device),
-        chain=torch.zeros(n_steps, n_envs, ft_steps + 1, *chunk, device=device),
-        log_prob=torch.zeros(n_steps, n_envs, ft_steps, device=device),
+        observation=observation,
+        final=FinalObservations(),
+        chain=torch.zeros(n_steps, n_envs, positions + 1, *chunk, device=device),
+        log_prob=torch.zeros(n_steps, n_envs, positions, device=device),
         reward=torch.zeros(n_steps, n_envs, device=device),
         terminated=flags.clone(),
         truncated=flags.clone(),

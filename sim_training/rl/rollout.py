@@ -1,6 +1,6 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Collecting one iteration of experience with a diffusion policy, and counting its episodes."""
+"""Collecting one iteration of experience with a policy, and counting its episodes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.envs.protocol import BoolArray, ChunkStep, Observation, VectorEnv
 from sim_training.metrics import Metrics
+from sim_training.networks.observation import to_tensors
+from sim_training.policies.protocol import LogProbReduction, Policy
 from sim_training.rl.buffers import RolloutBuffer
-from sim_training.rl.targets import reduce_log_prob
 
 
 @dataclass
@@ -85,8 +85,7 @@ class RolloutResult:
 class RolloutSettings:
     """How the log-probabilities of a rollout are reduced, and where its noise comes from."""
 
-    reward_horizon: int
-    logprob_reduction: str
+    reduction: LogProbReduction
     generator: torch.Generator
     device: str
 
@@ -94,7 +93,7 @@ class RolloutSettings:
 @torch.no_grad()
 def collect_rollout(
     env: VectorEnv,
-    policy: DiffusionPolicy,
+    policy: Policy,
     buffer: RolloutBuffer,
     start: Observation | None,
     settings: RolloutSettings,
@@ -117,20 +116,20 @@ def collect_rollout(
     observation = env.reset() if start is None else start
     statistics = EpisodeStatistics(env.n_envs)
     buffer.first[0] = fresh
+    buffer.final.clear()
     sampling = simulating = 0.0
     steps = len(buffer.reward)
     for m in range(steps):
         if stop():
             return RolloutResult(observation, {}, statistics.env_steps, completed=False)
         begun = time.perf_counter()
-        state = torch.from_numpy(observation["state"]).to(settings.device)
+        seen = to_tensors(observation, settings.device)
         noise = policy.draw_noise(env.n_envs, settings.generator).to(settings.device)
-        sample = policy.sample(state, noise)
-        flat = sample.log_prob.flatten(0, 1)
-        reduced = reduce_log_prob(flat, settings.reward_horizon, settings.logprob_reduction)
-        buffer.state[m] = state
+        sample = policy.sample(seen, noise, settings.reduction)
+        for name, value in seen.items():
+            buffer.observation[name][m] = value
         buffer.chain[m] = sample.chain
-        buffer.log_prob[m] = reduced.view(env.n_envs, -1)
+        buffer.log_prob[m] = sample.log_prob
         chunk = sample.chunk[:, : env.act_steps].cpu().numpy()
         sampled = time.perf_counter()
         outcome = env.step(chunk)
@@ -139,7 +138,8 @@ def collect_rollout(
         _record(buffer, m, outcome)
         statistics.add(outcome)
         observation = outcome.observation
-    buffer.state[steps] = torch.from_numpy(observation["state"])
+    for name, value in to_tensors(observation, settings.device).items():
+        buffer.observation[name][steps] = value
     metrics = statistics.metrics(fresh)
     metrics |= {"time/sampling_s": sampling, "time/simulation_s": simulating}
     return RolloutResult(observation, metrics, statistics.env_steps, completed=True)
@@ -150,6 +150,10 @@ def _record(buffer: RolloutBuffer, m: int, outcome: ChunkStep) -> None:
     buffer.reward[m] = torch.from_numpy(outcome.reward)
     buffer.terminated[m] = torch.from_numpy(outcome.terminated)
     buffer.truncated[m] = torch.from_numpy(outcome.truncated)
-    buffer.final_state[m] = torch.from_numpy(outcome.final_observation["state"])
+    if outcome.truncated.any():
+        final = to_tensors(outcome.final_observation, buffer.reward.device)
+        buffer.final.add(
+            m * len(outcome.ended), final, torch.from_numpy(outcome.truncated).nonzero().squeeze(1)
+        )
     if m + 1 < len(buffer.first):
         buffer.first[m + 1] = ended

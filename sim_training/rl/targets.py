@@ -13,9 +13,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LOG_PROB_RANGE = (-5.0, 2.0)
-"""Elementwise log-probabilities are clamped to this before they are reduced."""
-
 
 @dataclass(frozen=True)
 class ReturnInputs:
@@ -68,16 +65,6 @@ def gae(
         carry = delta[m] + gamma * gae_lambda * (~cut[m]) * carry
         advantages[m] = carry
     return advantages, advantages + inputs.values
-
-
-def reduce_log_prob(log_prob: Tensor, reward_horizon: int, reduction: str) -> Tensor:
-    """Return one number (P,) per transition from elementwise log-probabilities (P, H, A).
-
-    Clamped elementwise, then only the first `reward_horizon` chunk entries count; "mean" makes
-    the ratio the geometric mean of the elementwise ratios, "sum" the joint density.
-    """
-    kept = log_prob.clamp(*LOG_PROB_RANGE)[:, :reward_horizon].flatten(1)
-    return kept.mean(1) if reduction == "mean" else kept.sum(1)
 
 
 def clip_coefficients(coef: float, base: float, rate: float, positions: int) -> Tensor:

@@ -120,8 +120,8 @@ def test_window_content_and_history() -> None:
     states = np.arange(7, dtype=np.float32)[:, None]
     actions = 10 * states
     windows = make_windows(states, actions, np.array([4, 3]), cond_steps=2, horizon_steps=3)
-    state, chunk = windows.batch(torch.tensor([0, 1, 2]))
-    assert state[:, :, 0].tolist() == [[0, 0], [0, 1], [4, 4]]
+    observation, chunk = windows.batch(torch.tensor([0, 1, 2]))
+    assert observation["state"][:, :, 0].tolist() == [[0, 0], [0, 1], [4, 4]]
     assert chunk[:, :, 0].tolist() == [[0, 10, 20], [10, 20, 30], [40, 50, 60]]
     with pytest.raises(DataError, match="horizon_steps=9"):
         make_windows(states, actions, np.array([4, 3]), 1, 9)

@@ -108,7 +108,7 @@ def _assert_same_actions(runtime: PolicyRuntime, loaded: object) -> None:
         scaled = header.observation_normalizer.normalize(observation, clip=5.0)
         block = torch.zeros(1, policy.chain_steps + 1, 4, 2)
         block[0, 0] = torch.from_numpy(noise)
-        chunk = policy.act(torch.from_numpy(scaled.astype(np.float32)[None]), block)
+        chunk = policy.act({"state": torch.from_numpy(scaled.astype(np.float32)[None])}, block)
         expected = header.action_normalizer.denormalize(chunk[0, :4].numpy())
         np.testing.assert_allclose(runtime.infer(observation, noise), expected, atol=1e-5)
 

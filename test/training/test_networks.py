@@ -14,7 +14,9 @@ from dppo_ros.core.errors import ConfigError
 from sim_training.networks.config import CriticConfig, DiffusionMlpConfig
 from sim_training.networks.critic import StateCritic
 from sim_training.networks.features import FourierFeatures
-from sim_training.networks.mlp import DiffusionMlp, SinusoidalEmbedding
+from sim_training.networks.layers import SinusoidalEmbedding
+from sim_training.networks.mlp import DiffusionMlp
+from sim_training.networks.shape import PolicyShape
 
 
 def count(module: nn.Module) -> int:
@@ -45,7 +47,10 @@ SQUARE = DiffusionMlpConfig(mlp_dims=(1024,) * 3, cond_mlp_dims=(512, 64), time_
 def test_actor_parameter_counts(
     config: DiffusionMlpConfig, obs_dim: int, action_dim: int, horizon: int, expected: int
 ) -> None:
-    assert count(DiffusionMlp(config, obs_dim, action_dim, 1, horizon)) == expected
+    assert (
+        count(DiffusionMlp(config, PolicyShape(obs_dim, action_dim, 1, horizon, horizon)))
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +58,10 @@ def test_actor_parameter_counts(
     [(256, 11, 134_913), (256, 60, 147_457), (256, 59, 147_201), (512, 58, 556_033)],
 )
 def test_critic_parameter_counts(width: int, obs_dim: int, expected: int) -> None:
-    assert count(StateCritic(CriticConfig(mlp_dims=(width,) * 3), obs_dim, 1)) == expected
+    assert (
+        count(StateCritic(CriticConfig(mlp_dims=(width,) * 3), PolicyShape(obs_dim, 1, 1, 1, 1)))
+        == expected
+    )
 
 
 def test_time_embedding_is_sine_then_cosine_of_geometric_frequencies() -> None:
@@ -71,18 +79,21 @@ def test_fourier_features_of_one_number() -> None:
 
 
 def test_cached_observation_feature_gives_the_same_prediction() -> None:
-    network = DiffusionMlp(DiffusionMlpConfig(mlp_dims=(16,) * 3, cond_mlp_dims=(8, 4)), 5, 2, 2, 3)
-    x, time, state = torch.randn(4, 3, 2), torch.tensor([0, 1, 2, 3]), torch.randn(4, 2, 5)
+    network = DiffusionMlp(
+        DiffusionMlpConfig(mlp_dims=(16,) * 3, cond_mlp_dims=(8, 4)), PolicyShape(5, 2, 2, 3, 3)
+    )
+    x, time = torch.randn(4, 3, 2), torch.tensor([0, 1, 2, 3])
+    state = {"state": torch.randn(4, 2, 5)}
     parts = network.denoise(x, network.encode_time(time), network.encode_observation(state))
     torch.testing.assert_close(network(x, time, state), parts)
 
 
 def test_plain_style_and_its_refusals() -> None:
     plain = DiffusionMlpConfig(mlp_dims=(8, 6), residual_style=False, use_layernorm=True)
-    assert DiffusionMlp(plain, 3, 2, 1, 2)(
-        torch.zeros(1, 2, 2), torch.zeros(1), torch.zeros(1, 1, 3)
+    assert DiffusionMlp(plain, PolicyShape(3, 2, 1, 2, 2))(
+        torch.zeros(1, 2, 2), torch.zeros(1), {"state": torch.zeros(1, 1, 3)}
     ).shape == (1, 2, 2)
     with pytest.raises(ConfigError, match="odd number of equal hidden sizes"):
-        DiffusionMlp(DiffusionMlpConfig(mlp_dims=(8, 8)), 3, 2, 1, 2)
+        DiffusionMlp(DiffusionMlpConfig(mlp_dims=(8, 8)), PolicyShape(3, 2, 1, 2, 2))
     with pytest.raises(ConfigError, match="time_dim is 5"):
-        DiffusionMlp(DiffusionMlpConfig(time_dim=5), 3, 2, 1, 2)
+        DiffusionMlp(DiffusionMlpConfig(time_dim=5), PolicyShape(3, 2, 1, 2, 2))

@@ -12,10 +12,14 @@ from torch import Tensor
 
 from dppo_ros.core.errors import ConfigError
 from sim_training.diffusion.config import DiffusionConfig
-from sim_training.diffusion.policy import DiffusionPolicy, PolicyShape
+from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.networks.config import DiffusionMlpConfig
+from sim_training.networks.observation import TensorObservation
+from sim_training.networks.shape import PolicyShape
+from sim_training.policies.protocol import LogProbReduction
 
 SHAPE = PolicyShape(obs_dim=3, action_dim=2, cond_steps=1, horizon_steps=4, act_steps=2)
+WHOLE = LogProbReduction(4, "sum", (-100.0, 100.0))
 CHAINS = {
     "ddim": DiffusionConfig(use_ddim=True, ddim_steps=5, ft_denoising_steps=3),
     "ddim_all": DiffusionConfig(use_ddim=True, ddim_steps=5, ft_denoising_steps=5),
@@ -36,30 +40,31 @@ def make(config: DiffusionConfig, different: bool = True) -> DiffusionPolicy:
     return policy
 
 
-def draw(policy: DiffusionPolicy, batch: int = 7) -> tuple[Tensor, Tensor]:
+def draw(policy: DiffusionPolicy, batch: int = 7) -> tuple[TensorObservation, Tensor]:
     generator = torch.Generator().manual_seed(1)
     state = torch.randn(batch, 1, 3, generator=generator)
-    return state, policy.draw_noise(batch, generator)
+    return {"state": state}, policy.draw_noise(batch, generator)
 
 
 @pytest.mark.parametrize("name", sorted(CHAINS))
 def test_stored_log_prob_equals_recomputation(name: str) -> None:
     policy = make(CHAINS[name])
     state, noise = draw(policy)
-    sample = policy.sample(state, noise)
+    sample = policy.sample(state, noise, WHOLE)
     steps = CHAINS[name].ft_denoising_steps
     assert sample.chain.shape == (7, steps + 1, 4, 2)
-    assert sample.log_prob.shape == (7, steps, 4, 2)
+    assert sample.log_prob.shape == (7, steps)
     for index in range(steps):
         position = torch.full((7,), index)
-        again = policy.log_prob(state, sample.chain[:, index], sample.chain[:, index + 1], position)
+        before, after = sample.chain[:, index], sample.chain[:, index + 1]
+        again = policy.log_prob(state, before, after, position, WHOLE)
         torch.testing.assert_close(sample.log_prob[:, index], again, atol=1e-4, rtol=1e-4)
 
 
 def test_chain_starts_with_the_initial_noise_when_all_steps_are_fine_tuned() -> None:
     policy = make(CHAINS["ddim_all"])
     state, noise = draw(policy)
-    assert torch.equal(policy.sample(state, noise).chain[:, 0], noise[:, 0])
+    assert torch.equal(policy.sample(state, noise, WHOLE).chain[:, 0], noise[:, 0])
 
 
 @pytest.mark.parametrize("name", ["ddim", "ddpm"])
@@ -121,20 +126,22 @@ def test_sampling_noise_is_clipped_but_the_initial_noise_is_not() -> None:
     huge[:, 1:] = 100.0
     limited = noise.clone()
     limited[:, 1:] = CHAINS["ddim_all"].randn_clip_value
-    assert torch.equal(policy.sample(state, huge).chain, policy.sample(state, limited).chain)
+    assert torch.equal(
+        policy.sample(state, huge, WHOLE).chain, policy.sample(state, limited, WHOLE).chain
+    )
     huge[:, 0] = 50.0
-    assert float(policy.sample(state, huge).chain[:, 0].max()) == 50.0
+    assert float(policy.sample(state, huge, WHOLE).chain[:, 0].max()) == 50.0
 
 
 def test_final_clip_limits_the_executed_chunk_but_not_the_chain() -> None:
     config = dataclasses.replace(CHAINS["ddim_all"], min_sampling_denoising_std=1.0)
     policy = make(config)
     state, noise = draw(policy)
-    sample = policy.sample(state, noise)
+    sample = policy.sample(state, noise, WHOLE)
     assert float(sample.chunk.abs().max()) <= 1.0
     assert float(sample.chain[:, -1].abs().max()) > 1.0
     free = policy.with_chain(dataclasses.replace(config, final_action_clip_value=None))
-    assert torch.equal(free.sample(state, noise).chunk, sample.chain[:, -1])
+    assert torch.equal(free.sample(state, noise, WHOLE).chunk, sample.chain[:, -1])
 
 
 def test_changing_the_number_of_ddim_steps_keeps_the_networks() -> None:
@@ -162,5 +169,5 @@ def test_bc_loss_is_the_error_of_the_predicted_noise() -> None:
     for parameter in policy.base.parameters():
         torch.nn.init.zeros_(parameter)
     chunk, state = torch.zeros(4000, 4, 2), torch.zeros(4000, 1, 3)
-    loss = policy.bc_loss(chunk, state, torch.Generator().manual_seed(0))
+    loss = policy.bc_loss(chunk, {"state": state}, torch.Generator().manual_seed(0))
     assert loss.item() == pytest.approx(1.0, abs=0.03)

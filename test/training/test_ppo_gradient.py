@@ -8,11 +8,15 @@ import torch
 from torch import Tensor
 
 from sim_training.diffusion.config import DiffusionConfig
-from sim_training.diffusion.policy import DiffusionPolicy, PolicyShape
+from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.networks.config import DiffusionMlpConfig
-from sim_training.rl.targets import clip_coefficients, ppo_policy_loss, reduce_log_prob
+from sim_training.networks.observation import TensorObservation
+from sim_training.networks.shape import PolicyShape
+from sim_training.policies.protocol import LogProbReduction
+from sim_training.rl.targets import clip_coefficients, ppo_policy_loss
 
 SHAPE = PolicyShape(obs_dim=2, action_dim=1, cond_steps=1, horizon_steps=1, act_steps=1)
+WHOLE = LogProbReduction(1, "sum", (-1e9, 1e9))
 CHAIN = DiffusionConfig(
     use_ddim=True,
     ddim_steps=2,
@@ -32,8 +36,8 @@ class ConstantNoise(torch.nn.Module):
         super().__init__()
         self.parameter = torch.nn.Parameter(torch.tensor(0.2))
 
-    def encode_observation(self, state: Tensor) -> Tensor:
-        return state.flatten(1)
+    def encode_observation(self, observation: TensorObservation) -> Tensor:
+        return observation["state"].flatten(1)
 
     def encode_time(self, time: Tensor) -> Tensor:
         return time.unsqueeze(-1).float()
@@ -41,8 +45,8 @@ class ConstantNoise(torch.nn.Module):
     def denoise(self, x: Tensor, time_feature: Tensor, obs_feature: Tensor) -> Tensor:
         return self.parameter * torch.ones_like(x)
 
-    def forward(self, x: Tensor, time: Tensor, state: Tensor) -> Tensor:
-        return self.denoise(x, time, state)
+    def forward(self, x: Tensor, time: Tensor, observation: TensorObservation) -> Tensor:
+        return self.denoise(x, time, observation["state"])
 
 
 def constant_policy() -> tuple[DiffusionPolicy, ConstantNoise]:
@@ -57,17 +61,17 @@ def constant_policy() -> tuple[DiffusionPolicy, ConstantNoise]:
 def chain_gradient(policy: DiffusionPolicy, network: ConstantNoise, batch: int) -> Tensor:
     """Score-function estimate of d E[a] / d parameter, the reward being the action itself."""
     generator = torch.Generator().manual_seed(0)
-    state = torch.zeros(batch, 1, 2)
-    sample = policy.sample(state, policy.draw_noise(batch, generator))
+    state = {"state": torch.zeros(batch, 1, 2)}
+    sample = policy.sample(state, policy.draw_noise(batch, generator), WHOLE)
     reward = sample.chunk[:, 0, 0]
     advantage = reward - reward.mean()
     total = torch.zeros(())
     for index in range(2):
         position = torch.full((batch,), index)
         log_prob = policy.log_prob(
-            state, sample.chain[:, index], sample.chain[:, index + 1], position
+            state, sample.chain[:, index], sample.chain[:, index + 1], position, WHOLE
         )
-        total = total + (log_prob[:, 0, 0] * advantage).mean()
+        total = total + (log_prob * advantage).mean()
     (gradient,) = torch.autograd.grad(total, network.parameter)
     return gradient
 
@@ -89,11 +93,11 @@ def test_gradient_of_a_two_step_policy_is_the_one_known_in_closed_form() -> None
 def test_ppo_gradient_at_ratio_one_is_the_policy_gradient() -> None:
     policy, network = constant_policy()
     generator = torch.Generator().manual_seed(3)
-    state = torch.zeros(64, 1, 2)
-    sample = policy.sample(state, policy.draw_noise(64, generator))
+    state = {"state": torch.zeros(64, 1, 2)}
+    sample = policy.sample(state, policy.draw_noise(64, generator), WHOLE)
     advantage = torch.randn(64, generator=generator)
     position = torch.ones(64, dtype=torch.long)
-    log_prob = policy.log_prob(state, sample.chain[:, 1], sample.chain[:, 2], position)[:, 0, 0]
+    log_prob = policy.log_prob(state, sample.chain[:, 1], sample.chain[:, 2], position, WHOLE)
     clip = clip_coefficients(0.01, 0.001, 3.0, 2)[position]
     loss = ppo_policy_loss(log_prob, log_prob.detach(), advantage, clip).loss
     (ppo,) = torch.autograd.grad(loss, network.parameter, retain_graph=True)
@@ -108,8 +112,10 @@ def test_loss_gradient_agrees_with_finite_differences() -> None:
     policy = DiffusionPolicy(DiffusionMlpConfig(mlp_dims=(8, 8, 8)), config, shape)
     actor = policy.start_finetuning().double()
     generator = torch.Generator().manual_seed(1)
-    state = torch.randn(30, 1, 3, generator=generator)
-    chain = policy.double().sample(state.double(), policy.draw_noise(30, generator).double()).chain
+    state = {"state": torch.randn(30, 1, 3, generator=generator).double()}
+    noise = policy.draw_noise(30, generator).double()
+    reduction = LogProbReduction(2)
+    chain = policy.double().sample(state, noise, reduction).chain
     position = torch.arange(30) % 3
     rows = torch.arange(30)
     advantage = torch.randn(30, generator=generator).double()
@@ -118,10 +124,10 @@ def test_loss_gradient_agrees_with_finite_differences() -> None:
 
     def loss() -> Tensor:
         new = policy.log_prob(
-            state.double(), chain[rows, position], chain[rows, position + 1], position
+            state, chain[rows, position], chain[rows, position + 1], position, reduction
         )
         # float() in the policy rounds the prediction; doubles keep the differences meaningful.
-        return ppo_policy_loss(reduce_log_prob(new, 2, "mean"), old, advantage, clip).loss
+        return ppo_policy_loss(new, old, advantage, clip).loss
 
     parameter = actor.mlp_mean.layers[-1].bias
     (gradient,) = torch.autograd.grad(loss(), parameter)

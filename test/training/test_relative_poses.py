@@ -24,6 +24,7 @@ from sim_training.networks.config import CriticConfig, DiffusionMlpConfig
 from sim_training.networks.critic import StateCritic
 from sim_training.networks.features import LENGTH_SCALES_M, ObservationLayout, RelativePoses
 from sim_training.networks.mlp import DiffusionMlp
+from sim_training.networks.shape import PolicyShape
 
 SPEC = furniture_observation_spec()
 PAIRS = ("tool:leg4", "tool:top", "top:leg4", "leg3:leg4")
@@ -130,22 +131,22 @@ def test_unusable_pairs_name_the_choices(
 
 def test_pairs_need_a_layout() -> None:
     with pytest.raises(ConfigError, match="layout is not known"):
-        StateCritic(CriticConfig(relative_pairs=PAIRS), SPEC.dim, 1)
+        StateCritic(CriticConfig(relative_pairs=PAIRS), PolicyShape(SPEC.dim, 1, 1, 1, 1))
     with pytest.raises(ConfigError, match="layout is not known"):
-        DiffusionMlp(DiffusionMlpConfig(relative_pairs=PAIRS), SPEC.dim, 10, 1, 4)
+        DiffusionMlp(DiffusionMlpConfig(relative_pairs=PAIRS), PolicyShape(SPEC.dim, 10, 1, 4, 4))
 
 
 def test_critic_sees_the_pairs_of_the_newest_observation(
     observations: np.ndarray, layout: ObservationLayout
 ) -> None:
     config = CriticConfig(mlp_dims=(16, 16, 16), relative_pairs=PAIRS)
-    critic = StateCritic(config, SPEC.dim, 2, layout)
+    critic = StateCritic(config, PolicyShape(SPEC.dim, 1, 2, 1, 1), layout)
     state = scaled(observations, layout)
-    features = critic.features(torch.stack([torch.zeros_like(state), state], dim=1))
+    features = critic.encoder({"state": torch.stack([torch.zeros_like(state), state], dim=1)})
     assert features.shape == (8, 2 * SPEC.dim + 15 * len(PAIRS))
     assert torch.equal(features[:, 2 * SPEC.dim :], RelativePoses(PAIRS, layout)(state))
-    assert critic(torch.stack([state, state], dim=1)).shape == (8,)
-    assert not any("features" in name for name in critic.state_dict())
+    assert critic({"state": torch.stack([state, state], dim=1)}).shape == (8,)
+    assert not any("encoder" in name for name in critic.state_dict())
 
 
 def test_exported_graph_computes_the_same_features(

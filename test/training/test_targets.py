@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sim_training.policies.protocol import LogProbReduction
 from sim_training.rl.reward_scaling import RunningRewardScaling
 from sim_training.rl.targets import (
     ReturnInputs,
@@ -19,7 +20,6 @@ from sim_training.rl.targets import (
     explained_variance,
     gae,
     ppo_policy_loss,
-    reduce_log_prob,
     shape_advantages,
     value_loss,
 )
@@ -99,8 +99,8 @@ def test_denoising_discount_weights_the_last_step_fully() -> None:
 
 def test_log_prob_reduction_clamps_then_keeps_the_executed_part() -> None:
     log_prob = torch.tensor([[[9.0, -9.0], [1.0, 1.0], [50.0, 50.0]]])
-    assert float(reduce_log_prob(log_prob, 2, "mean")) == pytest.approx((2 - 5 + 1 + 1) / 4)
-    assert float(reduce_log_prob(log_prob, 2, "sum")) == pytest.approx(-1.0)
+    assert float(LogProbReduction(2, "mean")(log_prob)) == pytest.approx((2 - 5 + 1 + 1) / 4)
+    assert float(LogProbReduction(2, "sum")(log_prob)) == pytest.approx(-1.0)
 
 
 def test_advantages_are_standardised_then_cut_at_quantiles() -> None:

@@ -14,11 +14,12 @@ from typing import Any
 from dppo_ros.core.errors import CheckpointError, DppoError
 from dppo_ros.core.normalizer import MinMaxNormalizer
 from dppo_ros.core.spec import VectorSpec
-from sim_training.config_file import merge, to_plain
+from sim_training.config_file import choose_member, merge, to_plain
 from sim_training.diffusion.config import DiffusionConfig
-from sim_training.diffusion.policy import DiffusionPolicy, PolicyShape
-from sim_training.networks.config import DiffusionMlpConfig
+from sim_training.networks.config import DiffusionMlpConfig, GaussianConfig, NetworkConfig
 from sim_training.networks.features import ObservationLayout
+from sim_training.networks.shape import PolicyShape
+from sim_training.policies.make import TrainablePolicy, make_policy
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class PolicyHeader:
     Attributes:
         task: task name.
         env: the task's configuration as plain values.
-        network: layers of the noise predictor.
-        diffusion: the chain.
+        network: kind and layers of the network; decides what kind of policy it is.
+        diffusion: the chain of a diffusion policy; without meaning for the others.
+        gaussian: standard deviations of a Gaussian or mixture policy; without meaning otherwise.
         shape: sizes.
         observation_spec: layout of an observation.
         action_spec: layout of an action.
@@ -44,8 +46,9 @@ class PolicyHeader:
 
     task: str
     env: dict[str, Any]
-    network: DiffusionMlpConfig
+    network: NetworkConfig
     diffusion: DiffusionConfig
+    gaussian: GaussianConfig
     shape: PolicyShape
     observation_spec: VectorSpec
     action_spec: VectorSpec
@@ -62,16 +65,19 @@ class PolicyHeader:
         """Return what the numbers of an observation mean."""
         return ObservationLayout(self.observation_spec, self.observation_normalizer)
 
-    def build_policy(self) -> DiffusionPolicy:
+    def build_policy(self) -> TrainablePolicy:
         """Return a policy of this description with fresh weights."""
-        policy = DiffusionPolicy(self.network, self.diffusion, self.shape, self.layout)
+        policy = make_policy(self.network, self.diffusion, self.gaussian, self.shape, self.layout)
         if self.finetuned:
             policy.start_finetuning()
         return policy
 
     def to_json(self) -> dict[str, Any]:
         """Return the header as JSON values."""
-        plain = {name: to_plain(getattr(self, name)) for name in ("network", "diffusion", "shape")}
+        plain = {
+            name: to_plain(getattr(self, name))
+            for name in ("network", "diffusion", "gaussian", "shape")
+        }
         layouts = {
             name: getattr(self, name).to_json()
             for name in (
@@ -106,8 +112,9 @@ class PolicyHeader:
             return cls(
                 task=str(value["task"]),
                 env=dict(value["env"]),
-                network=merge(DiffusionMlpConfig(), value["network"], "network"),
+                network=_network_from_json(value["network"]),
                 diffusion=merge(DiffusionConfig(), value["diffusion"], "diffusion"),
+                gaussian=merge(GaussianConfig(), value["gaussian"], "gaussian"),
                 shape=merge(PolicyShape(1, 1, 1, 1, 1), value["shape"], "shape"),
                 observation_spec=VectorSpec.from_json(value["observation_spec"]),
                 action_spec=VectorSpec.from_json(value["action_spec"]),
@@ -124,3 +131,8 @@ class PolicyHeader:
                 f"the policy description in the checkpoint is not usable ({error}); it was written "
                 "by another version or altered"
             ) from error
+
+
+def _network_from_json(value: dict[str, Any]) -> NetworkConfig:
+    default = choose_member(NetworkConfig, str(value["name"]), DiffusionMlpConfig(), "network")
+    return merge(default, value, "network")
