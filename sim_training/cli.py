@@ -92,6 +92,7 @@ def _commands() -> dict[str, Command]:
         "eval": Command("measure success with fixed seeds and an interval", _evaluate),
         "export": Command("write the policy bundle the robot loads", _export),
         "data generate": Command("record demonstrations of a scripted expert", _data_generate),
+        "data import": Command("training data of the reference implementation", _data_import),
         "data check": Command("look for defects in demonstrations", _data_check),
         "demo": Command("the whole job in a few minutes", _demo),
         "doctor": Command("what this machine can run and what is missing", _doctor),
@@ -114,11 +115,12 @@ def parse(default: T, words: Sequence[str], prog: str) -> T:
     """
     rest, file = _take_option(list(words), "--config")
     instance = default if file is None else load_config(Path(file), default)
-    if any(f.name == "env" for f in fields(instance)):  # type: ignore[arg-type]
-        name = _peek_option(rest, "--env.name")
-        hint = get_type_hints(type(instance))["env"]
-        chosen = choose_member(hint, name, instance.env, "env") if name else instance.env  # type: ignore[attr-defined]
-        instance = replace(instance, env=chosen)  # type: ignore[type-var]
+    for option in ("env", "network"):
+        name = _peek_option(rest, f"--{option}.name")
+        if name and any(f.name == option for f in fields(instance)):  # type: ignore[arg-type]
+            hint = get_type_hints(type(instance))[option]
+            chosen = choose_member(hint, name, getattr(instance, option), option)
+            instance = replace(instance, **{option: chosen})  # type: ignore[type-var]
     note = "Settings come from the defaults, then --config FILE (YAML), then these options."
     return tyro.cli(
         type(instance),
@@ -202,6 +204,15 @@ def _data_generate(words: list[str]) -> int:
 
     rest = words[1:] if task else words
     print(generate(parse(GenerateConfig(), rest, "dppo data generate one_leg")))
+    return 0
+
+
+def _data_import(words: list[str]) -> int:
+    from sim_training.data.reference_files import ImportConfig, import_dataset
+
+    if words and not words[0].startswith("-"):
+        words = ["--file", *words]
+    print(import_dataset(parse(ImportConfig(), words, "dppo data import")))
     return 0
 
 

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from dppo_ros.core.errors import ConfigError, DataError, DppoError
 from dppo_ros.core.normalizer import MinMaxNormalizer
-from dppo_ros.core.spec import Field, VectorSpec
+from dppo_ros.core.spec import VectorSpec
 from sim_training.data.archive import load_npz, npz_names, sha256_of
 from sim_training.data.formats import EpisodeDataset, write_dataset
 from sim_training.data.task_layouts import task_layout
@@ -86,32 +86,30 @@ def read_reference(config: ImportConfig) -> EpisodeDataset:
         ConfigError: unknown task, or its control rate is neither known nor given.
         DataError: a file is missing, of the wrong kind, or contradicts the other or the task.
     """
-    layout = task_layout(config.task)
+    arrays = _read_arrays(config.file)
+    layout = task_layout(config.task, pixels="images" in arrays)
     fps = config.fps if config.fps is not None else layout.control_rate_hz
     if fps is None or not fps > 0:
         raise ConfigError(
             f"fps is {fps}; say how many control steps a second {config.task!r} has, e.g. --fps 20"
         )
-    arrays = _read_arrays(config.file)
     observation, action = read_normalization(config.normalization)
-    specs = []
     for name, normalizer, spec in (
         ("states", observation, layout.observation_spec),
         ("actions", action, layout.action_spec),
     ):
         _check_scaled(config.file, name, arrays[name], normalizer)
-        specs.append(spec or _anonymous(name, normalizer.dim))
-        if specs[-1].dim != normalizer.dim:
+        if spec.dim != normalizer.dim:
             raise DataError(
-                f"{name} has {normalizer.dim} columns but task {config.task!r} has "
-                f"{specs[-1].dim}; choose the task the data belongs to"
+                f"{name} has {normalizer.dim} columns but task {config.task!r} has {spec.dim}; "
+                "choose the task the data belongs to"
             )
     dataset = EpisodeDataset(
-        states=_raw(observation, arrays["states"], specs[0]),
-        actions=_raw(action, arrays["actions"], specs[1]),
+        states=_raw(observation, arrays["states"], layout.observation_spec),
+        actions=_raw(action, arrays["actions"], layout.action_spec),
         traj_lengths=arrays["traj_lengths"].astype(np.int64),
-        observation_spec=specs[0],
-        action_spec=specs[1],
+        observation_spec=layout.observation_spec,
+        action_spec=layout.action_spec,
         metadata={
             "name": config.task,
             "task": config.task,
@@ -256,10 +254,3 @@ def _raw(
             ", ".join(spec.component_names[int(column)] for column in lost),
         )
     return raw
-
-
-def _anonymous(name: str, size: int) -> VectorSpec:
-    """Return a layout for a task whose numbers have no names here yet."""
-    return VectorSpec(
-        (Field(name, size, "1", "none", tuple(str(i) for i in range(size)), "as in the reference"),)
-    )

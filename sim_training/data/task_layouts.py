@@ -5,48 +5,56 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
 
 from dppo_ros.core.errors import ConfigError, unknown_name_message
 from dppo_ros.core.observation import furniture_action_spec, furniture_observation_spec
-from dppo_ros.core.spec import VectorSpec
+from dppo_ros.core.spec import Field, VectorSpec
+from sim_training.envs.announced import TASK_SIZES
 from sim_training.envs.furniture.task import CONTROL_RATE_HZ
-from sim_training.envs.make import EnvConfig
+from sim_training.envs.make import SIMULATORS, make_env_config
 from sim_training.envs.toy import ToyReachEnv
 
 
 @dataclass(frozen=True)
 class TaskLayout:
-    """Names and units of a task's numbers; None where the project does not know them.
+    """Names and units of a task's numbers.
 
     Attributes:
         observation_spec: layout of an observation.
         action_spec: layout of an action.
-        control_rate_hz: control steps per second.
+        control_rate_hz: control steps per second; None for a task without an adapter.
     """
 
-    observation_spec: VectorSpec | None = None
-    action_spec: VectorSpec | None = None
+    observation_spec: VectorSpec
+    action_spec: VectorSpec
     control_rate_hz: float | None = None
 
 
-def task_layout(task: str) -> TaskLayout:
+def task_layout(task: str, pixels: bool = False) -> TaskLayout:
     """Return the layout of a task by its name in configurations.
 
+    Args:
+        task: its name.
+        pixels: whether images come along; some tasks then leave objects out of the observation.
+
     Raises:
-        ConfigError: there is no such task.
+        ConfigError: there is no such task, or it has no pixel variant.
     """
-    configs = {config.name: config for config in get_args(EnvConfig)}
-    if task not in configs:
-        raise ConfigError(unknown_name_message("task", task, configs))
-    if task == ToyReachEnv.name:
-        source: object = ToyReachEnv
-    elif task == "one_leg":
+    if task in TASK_SIZES:
+        size = TASK_SIZES[task]
+        obs_dim = size.pixel_obs_dim if pixels else size.obs_dim
+        if obs_dim == 0:
+            raise ConfigError(f"task {task!r} has no pixel variant, but the data holds images")
+        return TaskLayout(_anonymous("state", obs_dim), _anonymous("action", size.action_dim))
+    if task not in SIMULATORS:
+        raise ConfigError(unknown_name_message("task", task, (*SIMULATORS, *TASK_SIZES)))
+    if task == "one_leg":
         return TaskLayout(furniture_observation_spec(), furniture_action_spec(), CONTROL_RATE_HZ)
-    else:
-        source = configs[task]
-    return TaskLayout(
-        getattr(source, "observation_spec", None),
-        getattr(source, "action_spec", None),
-        getattr(source, "control_rate_hz", None),
-    )
+    source = ToyReachEnv if task == ToyReachEnv.name else type(make_env_config({"name": task}))
+    return TaskLayout(source.observation_spec, source.action_spec, source.control_rate_hz)
+
+
+def _anonymous(name: str, size: int) -> VectorSpec:
+    """Return a layout for a task whose numbers have no names here yet."""
+    components = tuple(str(index) for index in range(size))
+    return VectorSpec((Field(name, size, "1", "none", components, "as in the reference"),))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,12 @@ def test_wrong_tasks_and_limits_are_refused(tmp_path: Path) -> None:
         read_reference(ImportConfig(given.file, given.normalization, "one_leg"))
     with pytest.raises(ConfigError, match="unknown task 'toy_rich'; did you mean 'toy_reach'"):
         read_reference(ImportConfig(given.file, given.normalization, "toy_rich"))
+    with pytest.raises(ConfigError, match="has no pixel variant"):
+        images = {"images": np.zeros((30, 3, 8, 8), np.uint8)}
+        read_reference(replace(config(tmp_path, arrays() | images), task="avoiding_m1"))
+    with pytest.raises(ConfigError, match=r"fps is None.*--fps 20"):
+        read_reference(replace(config(tmp_path), task="avoiding_m2"))
+    read_reference(replace(config(tmp_path), task="avoiding_m2", fps=20.0))
     with pytest.raises(DataError, match="does not exist"):
         read_reference(ImportConfig(tmp_path / "nowhere.npz", given.normalization, "toy_reach"))
     np.savez(given.normalization, **{k: v for k, v in LIMITS.items() if k != "obs_max"})
