@@ -7,8 +7,8 @@ environments that ended start their next episode before `step` returns. Episode 
 `SeedSource`; an environment for which there is no further episode is parked: it repeats its last
 observation, earns nothing and ends nothing.
 
-Legend: n_envs environments, Do observation size, A action size, To stacked observations,
-h executed actions.
+Legend: n_envs environments, Do observation size, A action size, To stacked observations, Ti stacked
+images, h executed actions.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 
 from dppo_ros.core.errors import ActionError, ConfigError
 from dppo_ros.core.normalizer import MinMaxNormalizer
+from sim_training.envs.pixels import ImageHistory, pixel_source
 from sim_training.envs.protocol import (
     BoolArray,
     ChunkStep,
@@ -44,6 +45,9 @@ class ChunkSettings:
         cond_steps: stacked observations.
         observation_clip: limit of normalised observations.
         action_clip: limit of normalised actions; None passes them through.
+        cameras: cameras the policy looks through; 0 leaves a task's images undrawn.
+        image_size_px: height and width of their images.
+        img_cond_steps: stacked images, one per control step.
     """
 
     observation_normalizer: MinMaxNormalizer
@@ -52,6 +56,9 @@ class ChunkSettings:
     cond_steps: int = 1
     observation_clip: float = 5.0
     action_clip: float | None = None
+    cameras: int = 0
+    image_size_px: int = 0
+    img_cond_steps: int = 1
 
 
 class ChunkEnv:
@@ -61,7 +68,7 @@ class ChunkEnv:
         """Wrap an environment; call `reset` before stepping.
 
         Raises:
-            ConfigError: the normalisers do not fit the environment.
+            ConfigError: the normalisers or the cameras do not fit the environment.
         """
         self.step_env = step_env
         self.settings = settings
@@ -82,6 +89,10 @@ class ChunkEnv:
                     f"{step_env.name!r} has {dim}; use the task the policy was trained on"
                 )
         n = self.n_envs
+        self._images: ImageHistory | None = None
+        if settings.cameras:
+            source = pixel_source(step_env, settings.cameras, settings.image_size_px)
+            self._images = ImageHistory(source, n, settings.img_cond_steps)
         self._history = np.zeros((n, self.cond_steps, self.obs_dim), dtype=np.float32)
         self._seed = np.zeros(n, dtype=np.int64)
         self._parked = np.ones(n, dtype=bool)
@@ -107,7 +118,10 @@ class ChunkEnv:
 
     def observe(self) -> Observation:
         """Return the present observation."""
-        return {"state": self._history.copy()}
+        observation: Observation = {"state": self._history.copy()}
+        if self._images is not None:
+            observation["rgb"] = self._images.observe()
+        return observation
 
     def step(self, chunk: Float32Array) -> ChunkStep:
         """Execute a chunk (n_envs, h, A) of normalised actions.
@@ -128,11 +142,16 @@ class ChunkEnv:
             reward[running] += outcome.reward[running]
             steps += running
             self._push(running, outcome.observation)
+            # A longer history needs every image; otherwise the one after the chunk is enough.
+            if self._images is not None and self._images.img_cond_steps > 1:
+                self._images.push(running)
             terminated |= running & outcome.terminated
             truncated |= running & outcome.truncated & ~outcome.terminated
             self._success[running] = outcome.info["success"][running]
             self._phase[running] = outcome.info["phase"][running]
             running = running & ~terminated & ~truncated
+        if self._images is not None and self._images.img_cond_steps == 1:
+            self._images.push(steps > 0)
         self._episode_reward += reward
         self._episode_steps += steps
         info = self._info(steps)
@@ -154,6 +173,7 @@ class ChunkEnv:
             "episode_steps": self._episode_steps.copy(),
             "success": self._success.copy(),
             "phase": self._phase.copy(),
+            "images": None if self._images is None else self._images.state_dict(),
             "simulator": simulator.state_dict() if isinstance(simulator, SavableEnv) else None,
         }
 
@@ -174,6 +194,8 @@ class ChunkEnv:
             "phase",
         ):
             getattr(self, f"_{name}")[:] = state[name]
+        if self._images is not None and state["images"] is not None:
+            self._images.load_state_dict(state["images"])
         if isinstance(self.step_env, SavableEnv) and state["simulator"] is not None:
             self.step_env.load_state_dict(state["simulator"])
         else:
@@ -223,6 +245,8 @@ class ChunkEnv:
         self._seed[chosen] = seeds
         first = self._normalised(self.step_env.reset(chosen, self._seed[chosen]))
         self._history[chosen] = first[:, None, :]
+        if self._images is not None:
+            self._images.start(chosen)
         self._episode_reward[chosen] = 0.0
         self._episode_steps[chosen] = 0
         self._success[chosen] = False
