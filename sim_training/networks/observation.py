@@ -15,9 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sim_training.networks.config import VisionConfig
 from sim_training.networks.features import ObservationFeatures, ObservationLayout
 from sim_training.networks.layers import PlainMlp
 from sim_training.networks.shape import PolicyShape
+from sim_training.networks.vision import VisionEncoder
 
 TensorObservation = dict[str, Tensor]
 """{"state": (B, To, Do) float32, normalised}; pixel policies also {"rgb": (B, Ti, C, h, w) uint8}.
@@ -37,9 +39,16 @@ class EncoderSettings(Protocol):
         """Pairs of objects whose relative pose is added."""
         ...
 
+    @property
+    def vision(self) -> VisionConfig | None:
+        """Image encoder; None reads the state only, even if there are images."""
+        ...
+
 
 class ObservationEncoder(nn.Module):
-    """From an observation to one feature vector."""
+    """From an observation to one feature vector: of the images, if any, then of the state."""
+
+    vision: VisionEncoder | None
 
     def __init__(
         self,
@@ -57,6 +66,9 @@ class ObservationEncoder(nn.Module):
             layout: meaning of the state; only for `relative_pairs`.
             cond_mlp_dims: layers of an MLP over the state features; empty: none.
             activation: of that MLP.
+
+        Raises:
+            ConfigError: an image encoder without images, or features that the layout lacks.
         """
         super().__init__()
         self.features = ObservationFeatures(
@@ -71,10 +83,18 @@ class ObservationEncoder(nn.Module):
         if cond_mlp_dims:
             self.cond_mlp = PlainMlp([self.output_dim, *cond_mlp_dims], activation)
             self.output_dim = cond_mlp_dims[-1]
+        self.vision = None
+        if settings.vision is not None:
+            self.vision = VisionEncoder(settings.vision, shape)
+            self.output_dim += self.vision.output_dim
 
     def forward(self, observation: TensorObservation) -> Tensor:
         """Map an observation to features (B, F)."""
-        return self.cond_mlp(self.features(observation["state"]))
+        features = self.cond_mlp(self.features(observation["state"]))
+        if self.vision is None:
+            return features
+        visual = self.vision(observation["rgb"], observation["state"])
+        return torch.cat([visual, features], dim=-1)
 
 
 def to_tensors(

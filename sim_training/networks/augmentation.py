@@ -1,0 +1,48 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Random shifts of training images.
+
+A shifted image is a crop of the image with its border repeated. Shifts are whole pixels, so
+copying gives what the reference gets from bilinear sampling, exactly and in 8 bits.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def random_shift(rgb: Tensor, pad: int, generator: torch.Generator, cameras: int = 1) -> Tensor:
+    """Return images shifted by up to `pad` pixels in each direction.
+
+    Every row and camera draws its own shift; stacked frames of a camera move together.
+
+    Args:
+        rgb: (B, Ti, C, h, w), C = 3 per camera.
+        pad: largest shift; 0 returns the images themselves.
+        generator: source of the shifts, on the CPU.
+        cameras: cameras along C.
+    """
+    if pad == 0:
+        return rgb
+    offsets = torch.randint(0, 2 * pad + 1, (len(rgb), cameras, 2), generator=generator)
+    per_camera = rgb.chunk(cameras, dim=2)
+    shifted = [shift(images, offsets[:, i], pad) for i, images in enumerate(per_camera)]
+    return torch.cat(shifted, dim=2) if cameras > 1 else shifted[0]
+
+
+def shift(images: Tensor, offsets: Tensor, pad: int) -> Tensor:
+    """Return crops of images whose border is repeated `pad` times.
+
+    Args:
+        images: (B, ..., h, w).
+        offsets: (B, 2) row and column of the crop, 0 ... 2 pad; (pad, pad) changes nothing.
+        pad: width of the border.
+    """
+    height, width = images.shape[-2:]
+    moves = (offsets - pad).to(images.device)
+    rows = (torch.arange(height, device=images.device) + moves[:, :1]).clamp(0, height - 1)
+    columns = (torch.arange(width, device=images.device) + moves[:, 1:]).clamp(0, width - 1)
+    source = (rows.unsqueeze(2) * width + columns.unsqueeze(1)).flatten(1)
+    pixels = images.reshape(len(images), -1, height * width)
+    return pixels.gather(2, source.unsqueeze(1).expand_as(pixels)).view_as(images)
