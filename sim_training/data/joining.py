@@ -8,6 +8,7 @@ NumPy only.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def join(first: EpisodeDataset, second: EpisodeDataset) -> EpisodeDataset:
     """Both datasets as one; the metadata keeps where each part came from.
 
     Raises:
-        DataError: only one of them has images, or their sizes differ.
+        DataError: only one of them has images, rewards or terminals, or image sizes differ.
     """
     metadata = {
         **second.metadata,
@@ -55,17 +56,17 @@ def join(first: EpisodeDataset, second: EpisodeDataset) -> EpisodeDataset:
         # Same units as before, so that training can go on from a policy of the first part.
         observation_normalizer=first.observation_normalizer,
         action_normalizer=first.action_normalizer,
-        images=_joined_images(first, second),
+        **{name: _joined(first, second, name) for name in ("images", "rewards", "terminals")},
     )
 
 
-def _joined_images(first: EpisodeDataset, second: EpisodeDataset) -> NDArray[np.uint8] | None:
-    sizes = [(d.cameras, d.image_size_px) for d in (first, second)]
+def _joined(first: EpisodeDataset, second: EpisodeDataset, name: str) -> NDArray[Any] | None:
+    """Return an array that a dataset may have, of both; None if neither has it."""
+    parts = [getattr(dataset, name) for dataset in (first, second)]
+    sizes = [None if part is None else part.shape[1:] for part in parts]
     if sizes[0] != sizes[1]:
         raise DataError(
-            f"the datasets have (cameras, pixels) {sizes[0]} and {sizes[1]}; only equal ones can "
-            "be joined"
+            f"{name}: one dataset has {sizes[0]} per frame and the other {sizes[1]}; only data "
+            "recorded in the same way can be joined"
         )
-    if first.images is None or second.images is None:
-        return None
-    return np.concatenate([first.images, second.images])
+    return None if sizes[0] is None else np.concatenate(parts)

@@ -4,9 +4,10 @@
 
 Every start s with s + H inside its trajectory counts, so a trajectory of length L gives
 max(0, L - H + 1) windows and none is padded at the end. The observation history repeats the
-first frame at the start of a trajectory.
+first frame at the start of a trajectory, and so does that of the images.
 
-Legend: W windows, To stacked observations, Do observation size, H chunk length, A action size.
+Legend: W windows, N frames, To stacked observations, Do observation size, H chunk length, A action
+size, Ti stacked images, C image channels, h = w pixels.
 """
 
 from __future__ import annotations
@@ -37,12 +38,17 @@ def window_starts(traj_lengths: IntArray, horizon_steps: int) -> tuple[IntArray,
 class WindowDataset:
     """All windows as one contiguous table, so that a batch is a single row selection.
 
+    Images stay as they were recorded, one byte per byte, and are gathered by frame number: copying
+    them into every window that sees them would multiply the memory.
+
     Attributes:
         rows: (W, To Do + H A) float32, on the training device.
         cond_steps: To.
         obs_dim: Do.
         horizon_steps: H.
         action_dim: A.
+        images: (N, C, h, w) uint8, or None.
+        image_frames: (W, Ti) rows of `images` that a window sees, newest last, or None.
     """
 
     rows: Tensor
@@ -50,6 +56,8 @@ class WindowDataset:
     obs_dim: int
     horizon_steps: int
     action_dim: int
+    images: Tensor | None = None
+    image_frames: Tensor | None = None
 
     def __len__(self) -> int:
         """Return W."""
@@ -61,7 +69,12 @@ class WindowDataset:
         split = self.cond_steps * self.obs_dim
         state = rows[:, :split].view(-1, self.cond_steps, self.obs_dim)
         chunk = rows[:, split:].reshape(-1, self.horizon_steps, self.action_dim)
-        return {"state": state}, chunk
+        observation = {"state": state}
+        if self.images is not None and self.image_frames is not None:
+            frames = self.image_frames.index_select(0, indices)
+            chosen = self.images.index_select(0, frames.flatten())
+            observation["rgb"] = chosen.unflatten(0, frames.shape)
+        return observation, chunk
 
 
 def make_windows(
@@ -71,6 +84,8 @@ def make_windows(
     cond_steps: int,
     horizon_steps: int,
     device: torch.device | str = "cpu",
+    images: NDArray[np.uint8] | None = None,
+    img_cond_steps: int = 1,
 ) -> WindowDataset:
     """Cut normalised trajectories into windows.
 
@@ -81,6 +96,8 @@ def make_windows(
         cond_steps: To.
         horizon_steps: H.
         device: where the table shall live.
+        images: (N, C, h, w) uint8 for a policy that sees them.
+        img_cond_steps: Ti.
 
     Raises:
         DataError: every trajectory is shorter than H.
@@ -91,14 +108,23 @@ def make_windows(
             f"no trajectory is at least horizon_steps={horizon_steps} long (longest: "
             f"{int(traj_lengths.max(initial=0))}); lower horizon_steps or record longer ones"
         )
-    history = starts[:, None] + np.arange(1 - cond_steps, 1)
-    history = np.maximum(history, begins[:, None])
+    history = _history(starts, begins, cond_steps)
     future = starts[:, None] + np.arange(horizon_steps)
     rows = np.concatenate(
         [states[history].reshape(len(starts), -1), actions[future].reshape(len(starts), -1)], axis=1
     )
     table = torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32)).to(device)
-    return WindowDataset(table, cond_steps, states.shape[1], horizon_steps, actions.shape[1])
+    sizes = (cond_steps, states.shape[1], horizon_steps, actions.shape[1])
+    if images is None:
+        return WindowDataset(table, *sizes)
+    frames = torch.from_numpy(_history(starts, begins, img_cond_steps)).to(device)
+    return WindowDataset(table, *sizes, torch.from_numpy(images).to(device), frames)
+
+
+def _history(starts: IntArray, begins: IntArray, steps: int) -> IntArray:
+    """Return the last `steps` frames (W, steps) up to each start, none before its trajectory."""
+    frames = starts[:, None] + np.arange(1 - steps, 1)
+    return np.maximum(frames, begins[:, None])
 
 
 def epoch_order(n_windows: int, seed: int, epoch: int) -> Tensor:

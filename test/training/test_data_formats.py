@@ -16,10 +16,13 @@ from dppo_ros.core.errors import DataError
 from dppo_ros.core.spec import Field, VectorSpec
 from sim_training.data.check import CheckConfig, check_folder, run_check
 from sim_training.data.formats import EpisodeDataset, normalizer_of, read_dataset, write_dataset
+from sim_training.data.joining import join
 from sim_training.data.sequence import epoch_order, make_windows, window_starts
 
 OBSERVATION = VectorSpec((Field("place", 2, "m", "arena", ("x", "y")),))
 ACTION = VectorSpec((Field("target", 1, "m", "arena", ("x",)),))
+
+PARTS = {"seeds": [0, 1], "episodes": 2}
 
 
 def walk(lengths: tuple[int, ...] = (30, 20), seed: int = 0) -> EpisodeDataset:
@@ -125,6 +128,47 @@ def test_window_content_and_history() -> None:
     assert chunk[:, :, 0].tolist() == [[0, 10, 20], [10, 20, 30], [40, 50, 60]]
     with pytest.raises(DataError, match="horizon_steps=9"):
         make_windows(states, actions, np.array([4, 3]), 1, 9)
+
+
+def test_images_are_gathered_by_frame_and_keep_one_byte_per_byte() -> None:
+    frames = np.arange(7, dtype=np.float32)[:, None]
+    images = np.broadcast_to(np.arange(7, dtype=np.uint8).reshape(7, 1, 1, 1), (7, 3, 2, 2)).copy()
+    lengths = np.array([4, 3])
+    windows = make_windows(frames, frames, lengths, 1, 2, images=images, img_cond_steps=3)
+    observation, chunk = windows.batch(torch.tensor([2, 0, 4]))
+    rgb = observation["rgb"]
+    assert rgb.dtype == torch.uint8
+    assert rgb.shape == (3, 3, 3, 2, 2)
+    assert rgb[:, :, 0, 0, 0].tolist() == [[0, 1, 2], [0, 0, 0], [4, 4, 5]]
+    assert chunk[:, 0, 0].tolist() == [2, 0, 5]
+    assert windows.images is not None
+    assert windows.images.data_ptr() == images.ctypes.data
+    assert "rgb" not in make_windows(frames, frames, lengths, 1, 2).batch(torch.tensor([0]))[0]
+
+
+def test_images_rewards_and_terminals_survive_the_disk(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    data = dataclasses.replace(
+        walk(),
+        images=rng.integers(0, 256, (50, 3, 8, 8), dtype=np.uint8),
+        rewards=rng.normal(size=50).astype(np.float32),
+        terminals=np.arange(50) == 29,
+    )
+    read = read_dataset(write_dataset(tmp_path / "d", data))
+    for name in ("images", "rewards", "terminals"):
+        got, want = getattr(read, name), getattr(data, name)
+        assert got.dtype == want.dtype
+        np.testing.assert_array_equal(got, want)
+    assert (read.cameras, read.image_size_px) == (1, 8)
+    features = json.loads((tmp_path / "d" / "dataset.json").read_text())["info"]["features"]
+    assert features["observation.images"]["shape"] == [3, 8, 8]
+    twice = join(read, dataclasses.replace(data, metadata={**data.metadata, **PARTS}))
+    assert twice.images is not None
+    assert len(twice.images) == 100
+    assert twice.rewards is not None
+    assert len(twice.rewards) == 100
+    with pytest.raises(DataError, match=r"images: one dataset has \(3, 8, 8\)"):
+        join(read, dataclasses.replace(walk(), metadata={**data.metadata, **PARTS}))
 
 
 def test_epoch_order_is_a_function_of_seed_and_epoch() -> None:
