@@ -91,11 +91,12 @@ def _commands() -> dict[str, Command]:
         "finetune": Command("improve a pre-trained policy with DPPO", _finetune),
         "eval": Command("measure success with fixed seeds and an interval", _evaluate),
         "export": Command("write the policy bundle the robot loads", _export),
-        "data generate": Command("record demonstrations of a scripted expert", _data_generate),
+        "data generate": Command("record an expert, or a medium locomotion policy", _data_generate),
         "data import": Command("training data of the reference implementation", _data_import),
         "data check": Command("look for defects in demonstrations", _data_check),
         "demo": Command("the whole job in a few minutes", _demo),
         "doctor": Command("what this machine can run and what is missing", _doctor),
+        "compare": Command("learning curves of several runs with intervals", _compare),
         "report": Command("HTML report of training runs", _report),
         "bench sim": Command("simulator steps per second", _bench_sim),
         "bench policy": Command("latency of an exported policy", _bench_policy),
@@ -198,8 +199,15 @@ def _data_generate(words: list[str]) -> int:
         toy = parse(ToyGenerateConfig(), words[1:], "dppo data generate toy_reach")
         print(generate_toy(toy))
         return 0
+    if task is not None and task.endswith("-medium"):
+        from sim_training.data.generate_locomotion import MediumConfig, generate_medium
+
+        medium = parse(MediumConfig(), words[1:], f"dppo data generate {task}")
+        print(generate_medium(task, medium))
+        return 0
     if task not in (None, "one_leg"):
-        raise ConfigError(unknown_name_message("task", str(task), ("one_leg", "toy_reach")))
+        known = ("one_leg", "toy_reach", "hopper-medium", "walker2d-medium", "halfcheetah-medium")
+        raise ConfigError(unknown_name_message("task", str(task), known))
     from sim_training.data.generate import GenerateConfig, generate
 
     rest = words[1:] if task else words
@@ -234,6 +242,12 @@ def _doctor(words: list[str]) -> int:
     from sim_training.doctor import run_doctor
 
     return int(run_doctor(json="--json" in words))
+
+
+def _compare(words: list[str]) -> int:
+    from sim_training.comparison import CompareConfig, run_compare
+
+    return run_compare(parse(CompareConfig(), words, "dppo compare"))
 
 
 def _report(words: list[str]) -> int:
