@@ -69,6 +69,9 @@ class RunConfig:
     """Older numbered checkpoints are removed; "best" stays."""
     val_freq: int = 0
     """Iterations between evaluations; 0: only `dppo eval`."""
+    stop_at_return: float | None = None
+    """End the run early once the mean return of training episodes, over the last five iterations
+    in which any ended, reaches this."""
     tensorboard: bool = True
     wandb_project: str | None = None
     """Also log to this Weights & Biases project (needs the wandb package)."""
@@ -96,9 +99,13 @@ class PretrainConfig:
     eval: EvalConfig = field(default_factory=EvalConfig)
     n_train_steps: int = 20_000
     """Optimiser steps in all."""
+    n_epochs: int | None = None
+    """Passes through the windows instead of n_train_steps."""
     horizon_steps: int = 4
     act_steps: int = 4
     cond_steps: int = 1
+    img_cond_steps: int = 1
+    """Stacked images, for networks with `vision`; at most cond_steps."""
     observation_clip: float = 5.0
     """Normalised observations are clamped to plus/minus this."""
     max_n_episodes: int | None = None
@@ -109,6 +116,15 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         """Check the chunk sizes against each other."""
         _require_chunk(self.act_steps, self.horizon_steps)
+        require(
+            1 <= self.img_cond_steps <= self.cond_steps,
+            f"img_cond_steps is {self.img_cond_steps} but cond_steps is {self.cond_steps}; choose "
+            "1 <= img_cond_steps <= cond_steps",
+        )
+        require(
+            self.n_epochs is None or self.n_epochs >= 1,
+            f"n_epochs is {self.n_epochs}; it must be at least 1, or null for n_train_steps",
+        )
         require(
             0.0 <= self.validation_fraction < 1.0,
             f"validation_fraction is {self.validation_fraction}; it must be in [0, 1)",

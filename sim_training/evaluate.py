@@ -122,6 +122,9 @@ def chunk_settings(header: PolicyHeader) -> ChunkSettings:
         act_steps=header.shape.act_steps,
         cond_steps=header.shape.cond_steps,
         observation_clip=header.observation_clip,
+        cameras=header.shape.cameras,
+        image_size_px=header.shape.image_size_px,
+        img_cond_steps=header.shape.img_cond_steps,
     )
 
 

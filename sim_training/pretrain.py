@@ -38,10 +38,17 @@ def run_pretrain(config: PretrainConfig) -> Path:
     windows, validation = split_windows(config, dataset)
     policy = _start_policy(config, header).to(config.run.device)
     algorithm = DiffusionBc(
-        config.train, policy, windows, validation, config.n_train_steps, config.run.seed
+        config.train, policy, windows, validation, train_steps(config, windows), config.run.seed
     )
     loop = TrainingLoop(config.run, algorithm, header, config, _make_evaluator(config, header))
     return loop.run()
+
+
+def train_steps(config: PretrainConfig, windows: WindowDataset) -> int:
+    """Return the optimiser steps of a run; a last batch that is not full is left out."""
+    if config.n_epochs is None:
+        return config.n_train_steps
+    return config.n_epochs * max(1, len(windows) // config.train.batch_size)
 
 
 def _start_policy(config: PretrainConfig, header: PolicyHeader) -> TrainablePolicy:
@@ -79,6 +86,7 @@ def make_header(config: PretrainConfig, dataset: EpisodeDataset) -> PolicyHeader
         cond_steps=config.cond_steps,
         horizon_steps=config.horizon_steps,
         act_steps=config.act_steps,
+        **_image_sizes(config, dataset),
     )
     return PolicyHeader(
         task=config.env.name,
@@ -98,6 +106,22 @@ def make_header(config: PretrainConfig, dataset: EpisodeDataset) -> PolicyHeader
     )
 
 
+def _image_sizes(config: PretrainConfig, dataset: EpisodeDataset) -> dict[str, int]:
+    """Return the sizes of the images that the policy sees; nothing for a policy of states."""
+    if config.network.vision is None:
+        return {}
+    if dataset.images is None:
+        raise ConfigError(
+            f"network.vision is set but {config.dataset} holds no images; record a pixel task "
+            "(`dppo data generate toy_reach_pixels`) or set network.vision to null"
+        )
+    return {
+        "cameras": dataset.cameras,
+        "image_size_px": dataset.image_size_px,
+        "img_cond_steps": config.img_cond_steps,
+    }
+
+
 def split_windows(
     config: PretrainConfig, dataset: EpisodeDataset
 ) -> tuple[WindowDataset, WindowDataset | None]:
@@ -112,6 +136,7 @@ def split_windows(
             f"validation_fraction {config.validation_fraction} leaves none of the {len(lengths)} "
             "trajectories for training; lower it"
         )
+    images = None if config.network.vision is None else dataset.images
     n_train = len(lengths) - held_out
     cut = int(lengths[:n_train].sum())
     end = int(lengths.sum())
@@ -124,6 +149,8 @@ def split_windows(
             config.cond_steps,
             config.horizon_steps,
             config.run.device,
+            None if images is None else images[start:stop],
+            config.img_cond_steps,
         )
 
     train = windows(0, cut, lengths[:n_train])

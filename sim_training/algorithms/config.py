@@ -39,15 +39,18 @@ class DiffusionBcConfig:
     batch_size: int = 256
     steps_per_iteration: int = 200
     """Optimiser steps between two log lines."""
+    clock: Literal["step", "epoch"] = "step"
+    """What the schedule and ema_start_step count: optimiser steps, or whole epochs as in the
+    reference, where the rate stays the same within an epoch."""
     schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(1e-3, 1e-5, 200))
-    """Advanced once per optimiser step."""
+    """Advanced once per tick of the clock."""
     weight_decay: float = 1e-6
     max_grad_norm: float | None = None
     ema_decay: float = 0.995
     update_ema_freq: int = 10
     """Optimiser steps between updates of the averaged weights."""
     ema_start_step: int = 500
-    """Before this step the averaged weights are a plain copy."""
+    """Before this step (or epoch, see clock) the averaged weights are a plain copy."""
     bf16: bool = False
     """Run the network in bfloat16 (autocast); weights, loss and optimiser stay float32."""
 

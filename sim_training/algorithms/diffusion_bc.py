@@ -62,6 +62,7 @@ class DiffusionBc:
         self._total_steps = total_steps
         self._seed = seed
         self._batch_size = min(config.batch_size, len(windows))
+        self._steps_per_epoch = len(windows) // self._batch_size
         self._generator = torch.Generator().manual_seed(seed)
         self._order: tuple[int, Tensor] | None = None
         self.step = 0
@@ -73,6 +74,11 @@ class DiffusionBc:
     def total_iterations(self) -> int:
         """Iterations of the whole run."""
         return -(-self._total_steps // self.config.steps_per_iteration)
+
+    @property
+    def _steps_per_tick(self) -> int:
+        """Optimiser steps in the unit that schedule and averaging count."""
+        return self._steps_per_epoch if self.config.clock == "epoch" else 1
 
     def evaluation_policy(self) -> TrainablePolicy:
         """Return the policy with averaged weights."""
@@ -143,8 +149,9 @@ class DiffusionBc:
         self._generator.set_state(state["generator"])
 
     def _optimise(self) -> tuple[Tensor, float]:
-        schedule = self.config.schedule
-        set_learning_rate(self.optimizer, learning_rate(schedule, self.step, self._total_steps))
+        total = -(-self._total_steps // self._steps_per_tick)
+        rate = learning_rate(self.config.schedule, self.step // self._steps_per_tick, total)
+        set_learning_rate(self.optimizer, rate)
         observation, chunk = self._windows.batch(self._batch_indices())
         device_type = chunk.device.type
         autocast = (
@@ -167,8 +174,7 @@ class DiffusionBc:
         return loss.detach(), norm
 
     def _batch_indices(self) -> Tensor:
-        per_epoch = len(self._windows) // self._batch_size
-        epoch, place = divmod(self.step, per_epoch)
+        epoch, place = divmod(self.step, self._steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
             order = epoch_order(len(self._windows), self._seed, epoch)
             self._order = (epoch, order.to(self._windows.rows.device))
@@ -177,7 +183,7 @@ class DiffusionBc:
 
     @torch.no_grad()
     def _update_ema(self) -> None:
-        copy_only = self.step < self.config.ema_start_step
+        copy_only = self.step < self.config.ema_start_step * self._steps_per_tick
         weight = 1.0 if copy_only else 1.0 - self.config.ema_decay
         averaged = self.ema_policy.base.parameters()
         for average, current in zip(averaged, self.policy.base.parameters(), strict=True):
