@@ -1,17 +1,18 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluation found: episodes, success with its Wilson interval, phases, tables."""
+"""What an evaluation found: episodes, success and mean return with intervals, phases, tables."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from scipy.special import stdtrit
 
 _WILSON_Z95 = 1.959963984540054
 
@@ -25,6 +26,16 @@ def wilson_interval(successes: int, trials: int, z: float = _WILSON_Z95) -> tupl
     centre = (share + z * z / (2 * trials)) / scale
     half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2)) / scale
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of a mean by Student's t; the values' own mean if fewer than two."""
+    if len(values) < 2:
+        mean = float(np.mean(values)) if len(values) else 0.0
+        return mean, mean
+    n = len(values)
+    half = float(stdtrit(n - 1, 0.975)) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    return float(np.mean(values)) - half, float(np.mean(values)) + half
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,11 @@ class EvaluationResult:
         """95 % Wilson interval of the success rate."""
         return wilson_interval(self.successes, len(self.episodes))
 
+    @property
+    def return_interval(self) -> tuple[float, float]:
+        """95 % interval of the mean return (Student's t)."""
+        return mean_interval([episode.reward for episode in self.episodes])
+
     def phase_reached(self) -> dict[str, float]:
         """Return the share of episodes that reached at least each phase."""
         phases = np.array([episode.phase for episode in self.episodes])
@@ -94,6 +110,7 @@ class EvaluationResult:
             "success_rate": self.success_rate,
             "wilson_95": [low, high],
             "mean_reward": self.mean(lambda e: e.reward),
+            "mean_reward_95": list(self.return_interval),
             "mean_steps": self.mean(lambda e: e.steps),
             "mean_steps_success": self.mean(lambda e: e.steps, only_success=True),
             "phase_reached": self.phase_reached(),
@@ -105,12 +122,15 @@ class EvaluationResult:
     def metrics(self) -> dict[str, float]:
         """Return the summary under metric names."""
         low, high = self.interval
+        return_low, return_high = self.return_interval
         phases = {f"eval/phase_{name}": share for name, share in self.phase_reached().items()}
         return {
             "eval/success_rate": self.success_rate,
             "eval/success_low": low,
             "eval/success_high": high,
             "eval/episodic_return": self.mean(lambda e: e.reward),
+            "eval/return_low": return_low,
+            "eval/return_high": return_high,
             "eval/episodic_length": self.mean(lambda e: e.steps),
             "eval/success_length": self.mean(lambda e: e.steps, only_success=True),
             **phases,
@@ -126,7 +146,9 @@ def print_result(result: EvaluationResult) -> None:
     table.add_row("success", f"{result.successes}/{len(result.episodes)}")
     table.add_row("success rate", f"{result.success_rate:.1%}")
     table.add_row("95 % interval", f"{low:.1%} - {high:.1%}")
-    table.add_row("mean reward", f"{result.mean(lambda e: e.reward):.3f}")
+    table.add_row("mean return", f"{result.mean(lambda e: e.reward):.6g}")
+    low, high = result.return_interval
+    table.add_row("95 % interval", f"{low:.6g} - {high:.6g}")
     table.add_row("mean steps", f"{result.mean(lambda e: e.steps):.0f}")
     steps = result.mean(lambda e: e.steps, only_success=True)
     table.add_row("mean steps of successes", f"{steps:.0f}")

@@ -31,6 +31,7 @@ from sim_training.checkpoint import (
     save_checkpoint,
 )
 from sim_training.config import RunConfig
+from sim_training.early_stop import ReturnTarget
 from sim_training.metrics import MetricLog, Metrics
 from sim_training.policies.header import PolicyHeader
 from sim_training.policies.make import TrainablePolicy
@@ -124,6 +125,7 @@ class TrainingLoop:
         self.evaluator = evaluator
         self.iteration = 0
         self._best: tuple[float, ...] | None = None
+        self._target = ReturnTarget(run.stop_at_return)
         self._stop = False
         self._elapsed_s = 0.0
         self._saved_at: int | None = None
@@ -143,7 +145,7 @@ class TrainingLoop:
         self._started = time.perf_counter() - self._elapsed_s
         try:
             with progress:
-                while self.iteration < total:
+                while self.iteration < total and not self._target.reached:
                     metrics = self._iterate(total)
                     self._log.write(self.iteration, metrics)
                     progress.advance(self.iteration, metrics)
@@ -168,10 +170,11 @@ class TrainingLoop:
         metrics |= self.algorithm.update()
         finished = time.perf_counter()
         self.iteration += 1
+        self._target.add(metrics)
         metrics["time/collect_s"] = updating - collecting
         metrics["time/update_s"] = finished - updating
         freq = self.run_config.val_freq
-        last = self.iteration == total
+        last = self.iteration == total or self._target.reached
         if self.evaluator is not None and freq and (self.iteration % freq == 0 or last):
             metrics |= self._evaluate()
         metrics["time/iteration_s"] = time.perf_counter() - started
@@ -211,6 +214,7 @@ class TrainingLoop:
         loop = {
             "algorithm": self.algorithm.name,
             "best": self._best,
+            "recent_returns": self._target.recent,
             "elapsed_s": time.perf_counter() - self._started,
         }
         checkpoint = Checkpoint(
@@ -243,6 +247,7 @@ class TrainingLoop:
         self.iteration = checkpoint.iteration
         best = checkpoint.loop["best"]
         self._best = tuple(best) if best is not None else None
+        self._target.recent = list(checkpoint.loop.get("recent_returns", []))
         self._elapsed_s = float(checkpoint.loop["elapsed_s"])
         self._saved_at = self.iteration
         logger.info("resumed %s after iteration %d", found[-1], self.iteration)

@@ -36,7 +36,7 @@ _START_STREAM = 7
 
 
 class LocomotionEnv:
-    """`StepEnv` and `SavableEnv` of the three locomotion tasks.
+    """`StepEnv`, `SavableEnv` and `NominalEnv` of the three locomotion tasks.
 
     Phases are distances travelled; success is a return of at least `config.success_return`.
     """
@@ -56,6 +56,8 @@ class LocomotionEnv:
         self.n_envs = n_envs
         self.observation_spec = config.observation_spec
         self.action_spec = config.action_spec
+        self.observation_range = config.observation_range
+        self.action_range = np.array([[-1.0], [1.0]]) * np.ones(self.action_spec.dim)
         self.max_episode_steps = config.max_episode_steps
         self.control_rate_hz = config.control_rate_hz
         self._pool = envpool.make_gymnasium(

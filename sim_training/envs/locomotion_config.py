@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.spec import Field, VectorSpec
 
@@ -29,11 +32,26 @@ def _observation(joints: tuple[str, ...]) -> VectorSpec:
     )
 
 
+def _usual_range(
+    height_m: tuple[float, float], pitch_rad: float, joints_rad: tuple[tuple[float, float], ...]
+) -> NDArray[np.float64]:
+    """Return (2, Do) usual least and greatest observations; joint limits are the model's."""
+    rates = [(-_JOINT_RATE_RAD_S, _JOINT_RATE_RAD_S)] * len(joints_rad)
+    torso = [(-_SPEED_M_S, _SPEED_M_S), (-0.6 * _SPEED_M_S, 0.6 * _SPEED_M_S), (-5.0, 5.0)]
+    rows = [height_m, (-pitch_rad, pitch_rad), *joints_rad, *torso, *rates]
+    return np.array(rows, dtype=np.float64).T
+
+
 def _action(joints: tuple[str, ...]) -> VectorSpec:
     text = "shares of the greatest torque"
     return VectorSpec((Field("joint_torques", len(joints), "1", "joints", joints, text),))
 
 
+_SPEED_M_S = 5.0
+_JOINT_RATE_RAD_S = 10.0
+_LEG_RAD = ((-2.618, 0.0), (-2.618, 0.0), (-0.785, 0.785))
+_BACK_RAD = ((-0.52, 1.05), (-0.785, 0.785), (-0.4, 0.785))
+_FRONT_RAD = ((-1.0, 0.7), (-1.2, 0.87), (-0.5, 0.5))
 _HOPPER = ("thigh", "leg", "foot")
 _WALKER = (*_HOPPER, "left_thigh", "left_leg", "left_foot")
 _CHEETAH = ("back_thigh", "back_shin", "back_foot", "front_thigh", "front_shin", "front_foot")
@@ -47,6 +65,8 @@ class LocomotionConfig:
     control_rate_hz: ClassVar[float]
     observation_spec: ClassVar[VectorSpec]
     action_spec: ClassVar[VectorSpec]
+    observation_range: ClassVar[NDArray[np.float64]]
+    """(2, Do) usual least and greatest raw observation, for training without data."""
 
     max_episode_steps: int = 1000
     success_return: float = 3000.0
@@ -92,6 +112,7 @@ class HopperConfig(LocomotionConfig):
     control_rate_hz = 125.0
     observation_spec = _observation(_HOPPER)
     action_spec = _action(_HOPPER)
+    observation_range = _usual_range((0.7, 1.6), 0.2, _LEG_RAD)
 
     name: Literal["hopper"] = "hopper"
     start_torque: float = 0.2
@@ -105,6 +126,7 @@ class Walker2dConfig(LocomotionConfig):
     control_rate_hz = 125.0
     observation_spec = _observation(_WALKER)
     action_spec = _action(_WALKER)
+    observation_range = _usual_range((0.8, 1.6), 1.0, _LEG_RAD * 2)
 
     name: Literal["walker2d"] = "walker2d"
     start_torque: float = 0.04
@@ -118,6 +140,7 @@ class HalfCheetahConfig(LocomotionConfig):
     control_rate_hz = 20.0
     observation_spec = _observation(_CHEETAH)
     action_spec = _action(_CHEETAH)
+    observation_range = _usual_range((-0.6, 0.6), 1.0, (*_BACK_RAD, *_FRONT_RAD))
 
     name: Literal["halfcheetah"] = "halfcheetah"
     start_torque: float = 0.25
