@@ -91,6 +91,7 @@ def _commands() -> dict[str, Command]:
         "finetune": Command("improve a pre-trained policy with DPPO", _finetune),
         "eval": Command("measure success with fixed seeds and an interval", _evaluate),
         "export": Command("write the policy bundle the robot loads", _export),
+        "import": Command("a policy of the published DPPO code, as a checkpoint of ours", _import),
         "data generate": Command("record an expert, or a medium locomotion policy", _data_generate),
         "data import": Command("training data of the reference implementation", _data_import),
         "data check": Command("look for defects in demonstrations", _data_check),
@@ -188,6 +189,16 @@ def _export(words: list[str]) -> int:
     from sim_training.export import run_export
 
     print(run_export(parsed))
+    return 0
+
+
+def _import(words: list[str]) -> int:
+    from sim_training.interop.config import ImportConfig
+    from sim_training.interop.importer import run_import
+
+    if words and not words[0].startswith("-"):
+        words = ["--checkpoint", *words]
+    print(run_import(parse(ImportConfig(), words, "dppo import")).summary())
     return 0
 
 

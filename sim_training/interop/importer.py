@@ -1,0 +1,315 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`dppo import`: a checkpoint of the published DPPO code becomes one of ours.
+
+Every weight is accounted for: unknown, missing and misshapen ones are listed and refused. What was
+inferred, given or assumed is printed and kept in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from dppo_ros.core.errors import CheckpointError, ConfigError
+from dppo_ros.core.normalizer import MinMaxNormalizer
+from sim_training.checkpoint import Checkpoint, save_checkpoint
+from sim_training.config_file import to_plain
+from sim_training.data.reference_files import read_normalization
+from sim_training.data.task_layouts import TaskLayout, task_layout
+from sim_training.interop.config import ImportConfig
+from sim_training.interop.diffusion_settings import diffusion_settings
+from sim_training.interop.findings import ASSUMED, OPTION, WEIGHTS, Findings
+from sim_training.interop.infer import (
+    NetworkReading,
+    gaussian_settings,
+    read_critic,
+    read_network,
+)
+from sim_training.interop.names import reference_names
+from sim_training.interop.sections import ReferenceCheckpoint, Weights, some, split_checkpoint
+from sim_training.interop.shapes import STD_SETTINGS
+from sim_training.interop.torch_file import read_torch_file
+from sim_training.networks.critic import StateCritic
+from sim_training.networks.shape import PolicyShape
+from sim_training.networks.vision import tokens_per_side
+from sim_training.policies.header import PolicyHeader
+
+_USUAL_IMAGE_PX = 96
+_FURNITURE_CLIP = 5.0
+_NO_CLIP = 1e6
+"""The reference clips observations in furniture tasks only; finite, as every limit here must be."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import wrote.
+
+    Attributes:
+        path: checkpoint folder.
+        findings: settings with their sources.
+    """
+
+    path: Path
+    findings: Findings
+
+    def summary(self) -> str:
+        """Return the table of findings and where the checkpoint is."""
+        return f"{self.findings.table()}\n{self.path}"
+
+
+def run_import(config: ImportConfig) -> Imported:
+    """Convert a checkpoint.
+
+    Raises:
+        CheckpointError: it cannot be read, is incomplete, or a required setting is missing.
+        ConfigError: settings contradict each other, or the output exists already.
+    """
+    if config.out.exists() and not config.overwrite:
+        raise ConfigError(f"{config.out} exists; choose another --out or give --overwrite")
+    findings = Findings()
+    source = split_checkpoint(read_torch_file(config.checkpoint), config.checkpoint)
+    reading = read_network(source.base, config, findings)
+    header = _header(config, source, reading, findings)
+    tensors, critic = _weights(source, reading, header, config, findings)
+    for note in source.notes:
+        findings.note("weights", note, "comparison of the copies in the file")
+    record = {
+        "file": config.checkpoint.name,
+        "sha256": hashlib.sha256(config.checkpoint.read_bytes()).hexdigest(),
+        "findings": findings.to_json(),
+        "critic": critic,
+    }
+    checkpoint = Checkpoint(
+        path=config.out,
+        iteration=source.iteration,
+        header=header.to_json(),
+        model=tensors,
+        training={"imported": record},
+        loop={},
+    )
+    config.out.parent.mkdir(parents=True, exist_ok=True)
+    return Imported(save_checkpoint(config.out, checkpoint), findings)
+
+
+def _header(
+    config: ImportConfig,
+    source: ReferenceCheckpoint,
+    reading: NetworkReading,
+    findings: Findings,
+) -> PolicyHeader:
+    if config.env is None:
+        raise CheckpointError(
+            "the checkpoint does not say which task it was trained on; give --env.name, such as "
+            "--env.name hopper"
+        )
+    layout = task_layout(config.env.name, pixels=reading.vision is not None)
+    findings.note("task", config.env.name, OPTION)
+    limits = None
+    if config.normalization is not None:
+        limits = read_normalization(config.normalization)
+    shape = _shape(config, reading, layout, limits, findings)
+    if limits is None:
+        limits = _assumed_limits(config, shape)
+    clip = config.observation_clip
+    if clip is None:
+        furniture = config.normalization is not None and config.normalization.suffix != ".npz"
+        clip = _FURNITURE_CLIP if furniture else _NO_CLIP
+    findings.note("observation_clip", clip, _source(config.observation_clip))
+    rate = config.control_rate_hz or layout.control_rate_hz
+    if rate is None:
+        raise CheckpointError(
+            f"the control rate of {config.env.name!r} is not known here; give --control-rate-hz "
+            "(20 in robomimic)"
+        )
+    return PolicyHeader(
+        task=config.env.name,
+        env=to_plain(config.env),
+        network=reading.config,
+        diffusion=diffusion_settings(config.chain, source, reading.is_diffusion, findings),
+        gaussian=gaussian_settings(reading, shape.action_dim, config, findings),
+        shape=shape,
+        observation_spec=layout.observation_spec,
+        action_spec=layout.action_spec,
+        observation_normalizer=limits[0],
+        action_normalizer=limits[1],
+        observation_clip=clip,
+        control_rate_hz=rate,
+        finetuned=source.finetuned,
+    )
+
+
+def _shape(
+    config: ImportConfig,
+    reading: NetworkReading,
+    layout: TaskLayout,
+    limits: tuple[MinMaxNormalizer, MinMaxNormalizer] | None,
+    findings: Findings,
+) -> PolicyShape:
+    """Return all sizes; every source that knows one must agree."""
+    task, file = f"task {config.env.name}" if config.env else "task", "normalisation file"
+    action_dim = findings.agree(
+        "action_dim",
+        {
+            WEIGHTS: reading.action_dim,
+            file: limits[1].dim if limits else None,
+            task: layout.action_spec.dim,
+        },
+    )
+    obs_dim = findings.agree(
+        "obs_dim",
+        {file: limits[0].dim if limits else None, task: layout.observation_spec.dim},
+    )
+    cond_steps, rest = divmod(reading.state_dim, obs_dim)
+    if rest or cond_steps < 1:
+        raise CheckpointError(
+            f"the network reads {reading.state_dim} numbers, which is not a whole number of "
+            f"observations of {obs_dim}; is this the right task and variant?"
+        )
+    findings.note("cond_steps", cond_steps, WEIGHTS)
+    horizon = _horizon(config, reading, action_dim, findings)
+    act_steps = config.act_steps
+    if act_steps is None:
+        if reading.config.name == "unet":
+            raise CheckpointError(
+                "the weights of a UNet do not tell how many actions of a chunk are executed; give "
+                "--act-steps (8 of 16 in the reference's settings, all of shorter chunks)"
+            )
+        act_steps = horizon
+    if not 1 <= act_steps <= horizon:
+        raise ConfigError(f"act_steps is {act_steps}; choose 1 to horizon_steps, {horizon}")
+    findings.note("act_steps", act_steps, _source(config.act_steps))
+    shape = PolicyShape(obs_dim, action_dim, cond_steps, horizon, act_steps)
+    return shape if reading.vision is None else _with_images(shape, config, reading, findings)
+
+
+def _horizon(
+    config: ImportConfig, reading: NetworkReading, action_dim: int, findings: Findings
+) -> int:
+    known = reading.horizon_steps
+    if reading.chunk_dim is not None:
+        known, rest = divmod(reading.chunk_dim, action_dim)
+        if rest or known < 1:
+            raise CheckpointError(
+                f"the network returns {reading.chunk_dim} numbers, which is not a whole number of "
+                f"actions of {action_dim}; is this the right task?"
+            )
+    return findings.agree(
+        "horizon_steps", {WEIGHTS: known, OPTION: config.horizon_steps}, "--horizon-steps"
+    )
+
+
+def _with_images(
+    shape: PolicyShape, config: ImportConfig, reading: NetworkReading, findings: Findings
+) -> PolicyShape:
+    assert reading.vision is not None  # by the caller
+    vision = reading.vision
+    size = config.image_size_px or _USUAL_IMAGE_PX
+    tokens = tokens_per_side(vision.config.patch_style, size) ** 2
+    if tokens != vision.tokens:
+        raise CheckpointError(
+            f"the image encoder has {vision.tokens} patches, but images of {size} px give "
+            f"{tokens}; give --image-size-px"
+        )
+    findings.note("image_size_px", size, _source(config.image_size_px))
+    return PolicyShape(
+        shape.obs_dim,
+        shape.action_dim,
+        shape.cond_steps,
+        shape.horizon_steps,
+        shape.act_steps,
+        vision.cameras,
+        size,
+        vision.img_cond_steps,
+    )
+
+
+def _assumed_limits(
+    config: ImportConfig, shape: PolicyShape
+) -> tuple[MinMaxNormalizer, MinMaxNormalizer]:
+    if not config.assume_normalized:
+        raise CheckpointError(
+            "the checkpoint does not hold the scaling of observations and actions; give "
+            "--normalization with the reference's normalization.npz or .pth, or "
+            "--assume-normalized if the task's units already are [-1, 1]"
+        )
+    observation, action = (
+        MinMaxNormalizer.from_samples([[-1.0] * size, [1.0] * size])
+        for size in (shape.obs_dim, shape.action_dim)
+    )
+    return observation, action
+
+
+def _weights(
+    source: ReferenceCheckpoint,
+    reading: NetworkReading,
+    header: PolicyHeader,
+    config: ImportConfig,
+    findings: Findings,
+) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+    """Return all weights under our names, and the critic's settings if there is a critic."""
+    base = header.build_policy().base
+    settings = () if reading.is_diffusion else STD_SETTINGS
+    parts: list[tuple[str, nn.Module, Weights, tuple[str, ...]]] = [
+        ("base", base, source.base, settings)
+    ]
+    if source.average is not None and reading.is_diffusion:
+        parts.append(("ema", base, source.average, settings))
+    elif source.average is not None:
+        findings.note("weights", "raw ones only", "the reference uses them for this kind of policy")
+    if source.actor_ft is not None:
+        parts.append(("actor_ft", base, source.actor_ft, settings))
+    critic = None
+    if source.critic is not None:
+        critic = read_critic(source.critic, config)
+        parts.append(
+            ("critic", StateCritic(critic, header.shape, header.layout), source.critic, ())
+        )
+    tensors: dict[str, Tensor] = {}
+    for name, module, weights, ignored in parts:
+        renamed = convert(module, weights, name, ignored)
+        tensors |= {f"{name}.{key}": value for key, value in renamed.items()}
+        findings.note("weights", f"{name}: {len(renamed)} tensors", "the checkpoint")
+    return tensors, None if critic is None else to_plain(critic)
+
+
+def convert(
+    module: nn.Module, weights: Weights, part: str, settings: tuple[str, ...] = ()
+) -> dict[str, Tensor]:
+    """Return the reference's weights under the names of our module.
+
+    Args:
+        module: ours, of the sizes that the weights should have.
+        weights: the reference's, without the part's prefix.
+        part: which network, for messages.
+        settings: weights of the reference that are settings here, hence not converted.
+
+    Raises:
+        CheckpointError: unknown, missing or misshapen weights.
+    """
+    names = reference_names(module)
+    missing = set(names.values()) - set(weights)
+    unknown = set(weights) - set(names.values()) - set(settings)
+    if missing or unknown:
+        said = [f"missing: {some(missing)}"] * bool(missing)
+        said += [f"unknown: {some(unknown)}"] * bool(unknown)
+        raise CheckpointError(
+            f"the weights of {part!r} do not fit the network that their shapes suggest; "
+            f"{'; '.join(said)}. Nothing was written"
+        )
+    expected = module.state_dict()
+    for ours, theirs in names.items():
+        if weights[theirs].shape != expected[ours].shape:
+            raise CheckpointError(
+                f"{part}.{theirs} has shape {tuple(weights[theirs].shape)}, but the network that "
+                f"the other shapes suggest needs {tuple(expected[ours].shape)}. Nothing was written"
+            )
+    return {ours: weights[theirs] for ours, theirs in names.items()}
+
+
+def _source(value: object) -> str:
+    return ASSUMED if value is None else OPTION
