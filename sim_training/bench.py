@@ -20,6 +20,7 @@ from rich.table import Table
 from dppo_ros.core.errors import ConfigError
 from sim_training.envs.furniture.task import OneLegConfig
 from sim_training.envs.make import EnvConfig, make_step_env
+from sim_training.envs.protocol import NominalEnv
 from sim_training.envs.toy import ToyReachEnv, scripted_action
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ _WARM_UP = 20
 
 @dataclass(frozen=True)
 class BenchSimConfig:
-    """Speed of a simulated task, its scripted expert at work; for one_leg also of bare mj_step."""
+    """Speed of a simulated task with its scripted expert; for one_leg also of bare mj_step.
+
+    The locomotion tasks have no expert: they get small random torques.
+    """
 
     env: EnvConfig = field(default_factory=OneLegConfig)
     n_envs: int = 16
@@ -121,6 +125,10 @@ def _expert_and_physics(
     if isinstance(env, ToyReachEnv):
         rng = np.random.default_rng(0)
         return lambda seen: scripted_action(seen, env.config.max_step_m, rng, 0.0), None
+    if isinstance(env, NominalEnv):
+        low, high = 0.3 * env.action_range  # gentle, so that episodes last
+        rng = np.random.default_rng(0)
+        return lambda seen: rng.uniform(low, high, (len(seen), len(low))).astype(np.float32), None
     from sim_training.envs.furniture.bare_physics import BarePhysics
     from sim_training.envs.furniture.expert import expert_actions
     from sim_training.envs.furniture.mujoco_batch import OneLegEnv
