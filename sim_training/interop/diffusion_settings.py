@@ -9,7 +9,7 @@ import math
 from dppo_ros.core.errors import CheckpointError
 from sim_training.diffusion.config import DiffusionConfig
 from sim_training.interop.config import ImportedChain
-from sim_training.interop.findings import ASSUMED, OPTION, Findings
+from sim_training.interop.findings import OPTION, Findings, source_of
 from sim_training.interop.sections import ReferenceCheckpoint, Weights, some
 
 _ETA_RANGE = (0.1, 1.0)
@@ -50,12 +50,19 @@ def diffusion_settings(
         )
     findings.note("diffusion.denoising_steps", steps, OPTION)
     findings.note("diffusion.ddim_steps", ddim_steps or "none (DDPM)", OPTION)
-    findings.note("diffusion.ft_denoising_steps", fine_tuned or length, OPTION)
     findings.note(
-        "diffusion.min_sampling_denoising_std, min_logprob_denoising_std",
-        f"{chain.min_sampling_denoising_std:g}, {chain.min_logprob_denoising_std:g}",
-        ASSUMED,
+        "diffusion.ft_denoising_steps",
+        length if fine_tuned is None else fine_tuned,
+        source_of(fine_tuned),
     )
+    default = ImportedChain()
+    for name in (
+        "min_sampling_denoising_std",
+        "min_logprob_denoising_std",
+        "randn_clip_value",
+        "final_action_clip_value",
+    ):
+        findings.note_default(f"diffusion.{name}", getattr(chain, name), getattr(default, name))
     return DiffusionConfig(
         denoising_steps=steps,
         use_ddim=ddim_steps is not None,

@@ -23,6 +23,10 @@ class Findings:
         """Add one row."""
         self.rows.append((setting, str(value), source))
 
+    def note_default(self, setting: str, value: object, default: object) -> None:
+        """Add one row for a setting that only the user can change."""
+        self.note(setting, value, ASSUMED if value == default else OPTION)
+
     def agree(self, setting: str, candidates: dict[str, int | None], option: str = "") -> int:
         """Return the value on which all sources that know it agree, and note it.
 
@@ -56,3 +60,8 @@ class Findings:
     def to_json(self) -> list[dict[str, str]]:
         """Return the rows as JSON values."""
         return [{"setting": a, "value": b, "source": c} for a, b, c in self.rows]
+
+
+def source_of(option: object) -> str:
+    """Return where a setting comes from, given the user's option for it (None: not set)."""
+    return ASSUMED if option is None else OPTION

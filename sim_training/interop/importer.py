@@ -20,26 +20,21 @@ from dppo_ros.core.normalizer import MinMaxNormalizer
 from sim_training.checkpoint import Checkpoint, save_checkpoint
 from sim_training.config_file import to_plain
 from sim_training.data.reference_files import read_normalization
-from sim_training.data.task_layouts import TaskLayout, task_layout
+from sim_training.data.task_layouts import task_layout
 from sim_training.interop.config import ImportConfig
 from sim_training.interop.diffusion_settings import diffusion_settings
-from sim_training.interop.findings import ASSUMED, OPTION, WEIGHTS, Findings
-from sim_training.interop.infer import (
-    NetworkReading,
-    gaussian_settings,
-    read_critic,
-    read_network,
-)
+from sim_training.interop.findings import OPTION, Findings, source_of
+from sim_training.interop.gaussian_settings import gaussian_settings
+from sim_training.interop.infer import NetworkReading, read_critic, read_network
 from sim_training.interop.names import reference_names
 from sim_training.interop.sections import ReferenceCheckpoint, Weights, some, split_checkpoint
 from sim_training.interop.shapes import STD_SETTINGS
+from sim_training.interop.sizes import read_shape
 from sim_training.interop.torch_file import read_torch_file
 from sim_training.networks.critic import StateCritic
 from sim_training.networks.shape import PolicyShape
-from sim_training.networks.vision import tokens_per_side
 from sim_training.policies.header import PolicyHeader
 
-_USUAL_IMAGE_PX = 96
 _FURNITURE_CLIP = 5.0
 _NO_CLIP = 1e6
 """The reference clips observations in furniture tasks only; finite, as every limit here must be."""
@@ -112,14 +107,14 @@ def _header(
     limits = None
     if config.normalization is not None:
         limits = read_normalization(config.normalization)
-    shape = _shape(config, reading, layout, limits, findings)
+    shape = read_shape(config, reading, layout, limits, findings)
     if limits is None:
         limits = _assumed_limits(config, shape)
     clip = config.observation_clip
     if clip is None:
         furniture = config.normalization is not None and config.normalization.suffix != ".npz"
         clip = _FURNITURE_CLIP if furniture else _NO_CLIP
-    findings.note("observation_clip", clip, _source(config.observation_clip))
+    findings.note("observation_clip", clip, source_of(config.observation_clip))
     rate = config.control_rate_hz or layout.control_rate_hz
     if rate is None:
         raise CheckpointError(
@@ -140,91 +135,6 @@ def _header(
         observation_clip=clip,
         control_rate_hz=rate,
         finetuned=source.finetuned,
-    )
-
-
-def _shape(
-    config: ImportConfig,
-    reading: NetworkReading,
-    layout: TaskLayout,
-    limits: tuple[MinMaxNormalizer, MinMaxNormalizer] | None,
-    findings: Findings,
-) -> PolicyShape:
-    """Return all sizes; every source that knows one must agree."""
-    task, file = f"task {config.env.name}" if config.env else "task", "normalisation file"
-    action_dim = findings.agree(
-        "action_dim",
-        {
-            WEIGHTS: reading.action_dim,
-            file: limits[1].dim if limits else None,
-            task: layout.action_spec.dim,
-        },
-    )
-    obs_dim = findings.agree(
-        "obs_dim",
-        {file: limits[0].dim if limits else None, task: layout.observation_spec.dim},
-    )
-    cond_steps, rest = divmod(reading.state_dim, obs_dim)
-    if rest or cond_steps < 1:
-        raise CheckpointError(
-            f"the network reads {reading.state_dim} numbers, which is not a whole number of "
-            f"observations of {obs_dim}; is this the right task and variant?"
-        )
-    findings.note("cond_steps", cond_steps, WEIGHTS)
-    horizon = _horizon(config, reading, action_dim, findings)
-    act_steps = config.act_steps
-    if act_steps is None:
-        if reading.config.name == "unet":
-            raise CheckpointError(
-                "the weights of a UNet do not tell how many actions of a chunk are executed; give "
-                "--act-steps (8 of 16 in the reference's settings, all of shorter chunks)"
-            )
-        act_steps = horizon
-    if not 1 <= act_steps <= horizon:
-        raise ConfigError(f"act_steps is {act_steps}; choose 1 to horizon_steps, {horizon}")
-    findings.note("act_steps", act_steps, _source(config.act_steps))
-    shape = PolicyShape(obs_dim, action_dim, cond_steps, horizon, act_steps)
-    return shape if reading.vision is None else _with_images(shape, config, reading, findings)
-
-
-def _horizon(
-    config: ImportConfig, reading: NetworkReading, action_dim: int, findings: Findings
-) -> int:
-    known = reading.horizon_steps
-    if reading.chunk_dim is not None:
-        known, rest = divmod(reading.chunk_dim, action_dim)
-        if rest or known < 1:
-            raise CheckpointError(
-                f"the network returns {reading.chunk_dim} numbers, which is not a whole number of "
-                f"actions of {action_dim}; is this the right task?"
-            )
-    return findings.agree(
-        "horizon_steps", {WEIGHTS: known, OPTION: config.horizon_steps}, "--horizon-steps"
-    )
-
-
-def _with_images(
-    shape: PolicyShape, config: ImportConfig, reading: NetworkReading, findings: Findings
-) -> PolicyShape:
-    assert reading.vision is not None  # by the caller
-    vision = reading.vision
-    size = config.image_size_px or _USUAL_IMAGE_PX
-    tokens = tokens_per_side(vision.config.patch_style, size) ** 2
-    if tokens != vision.tokens:
-        raise CheckpointError(
-            f"the image encoder has {vision.tokens} patches, but images of {size} px give "
-            f"{tokens}; give --image-size-px"
-        )
-    findings.note("image_size_px", size, _source(config.image_size_px))
-    return PolicyShape(
-        shape.obs_dim,
-        shape.action_dim,
-        shape.cond_steps,
-        shape.horizon_steps,
-        shape.act_steps,
-        vision.cameras,
-        size,
-        vision.img_cond_steps,
     )
 
 
@@ -309,7 +219,3 @@ def convert(
                 f"the other shapes suggest needs {tuple(expected[ours].shape)}. Nothing was written"
             )
     return {ours: weights[theirs] for ours, theirs in names.items()}
-
-
-def _source(value: object) -> str:
-    return ASSUMED if value is None else OPTION

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dppo_ros.core.errors import CheckpointError
-from sim_training.interop.config import ImportConfig
-from sim_training.interop.findings import ASSUMED, OPTION, WEIGHTS, Findings
+from sim_training.interop.config import ImportConfig, ImportedNetwork
+from sim_training.interop.findings import OPTION, WEIGHTS, Findings, source_of
 from sim_training.interop.shapes import (
     StdShape,
     VisionShape,
@@ -30,7 +30,6 @@ from sim_training.networks.config import (
     CriticConfig,
     DiffusionMlpConfig,
     DiffusionUnetConfig,
-    GaussianConfig,
     GaussianMlpConfig,
     GaussianTransformerConfig,
     GmmMlpConfig,
@@ -70,6 +69,8 @@ class NetworkReading:
         return self.std is None
 
 
+_DEFAULT = ImportedNetwork()
+
 Reader = Callable[[Weights, ImportConfig, Findings], NetworkReading]
 
 
@@ -104,46 +105,6 @@ def read_critic(weights: Weights, options: ImportConfig) -> CriticConfig:
     )
 
 
-def gaussian_settings(
-    reading: NetworkReading, action_dim: int, options: ImportConfig, findings: Findings
-) -> GaussianConfig:
-    """Return deviation, squashing and clipping of a Gaussian or mixture policy.
-
-    Raises:
-        CheckpointError: the deviation is a constant that the user must name, or does not fit.
-    """
-    if reading.std is None:
-        return GaussianConfig()
-    std, kind = reading.std, reading.std.kind
-    if kind is None and reading.head_dim is not None:
-        kinds = {action_dim: "fixed", 2 * action_dim: "head"}
-        if reading.head_dim not in kinds:
-            raise CheckpointError(
-                f"the head has {reading.head_dim} outputs per entry, but action_dim is {action_dim}"
-            )
-        kind = "fixed" if kinds[reading.head_dim] == "fixed" else "head"
-    fixed_std = std.learned if kind == "per_dimension" else options.chain.fixed_std
-    if fixed_std is None and kind == "fixed":
-        raise CheckpointError(
-            "the deviation of this policy is a constant that the checkpoint does not hold; give "
-            "--chain.fixed-std (0.1 in the reference's settings)"
-        )
-    tanh_range = isinstance(reading.config, GaussianMlpConfig) and reading.vision is None
-    findings.note("gaussian.std", kind, WEIGHTS)
-    findings.note("gaussian.std_min, std_max", f"{std.std_min:g}, {std.std_max:g}", WEIGHTS)
-    findings.note("gaussian.tanh_mean", options.network.tanh_mean, ASSUMED)
-    return GaussianConfig(
-        std=kind or "fixed",
-        fixed_std=GaussianConfig.fixed_std if fixed_std is None else fixed_std,
-        std_min=std.std_min,
-        std_max=std.std_max,
-        std_range="tanh" if tanh_range else "clamp",
-        tanh_mean=options.network.tanh_mean,
-        randn_clip_value=options.chain.randn_clip_value,
-        final_action_clip_value=options.chain.final_action_clip_value,
-    )
-
-
 def _diffusion_mlp(weights: Weights, options: ImportConfig, findings: Findings) -> NetworkReading:
     trunk = read_mlp(weights, "mlp_mean")
     time_dim = size(weights, "time_embedding.1.weight", 1)
@@ -163,7 +124,7 @@ def _diffusion_mlp(weights: Weights, options: ImportConfig, findings: Findings) 
         activation_type=_activation(options, findings),
         residual_style=trunk.residual,
         use_layernorm=trunk.use_layernorm,
-        vision=_noted(vision, findings),
+        vision=_vision_config(vision, findings),
     )
     findings.note("network.mlp_dims", list(trunk.hidden), WEIGHTS)
     return NetworkReading(config, features, chunk_dim=trunk.outputs, vision=vision)
@@ -204,11 +165,11 @@ def _diffusion_unet(weights: Weights, options: ImportConfig, findings: Findings)
         cond_predict_scale=size(weights, f"{film}.weight", 0) == 2 * dim,
         smaller_encoder=smaller,
         activation_type=activation,
-        vision=_noted(vision, findings),
+        vision=_vision_config(vision, findings),
     )
     findings.note("network.dim, dim_mults", f"{dim}, {list(config.dim_mults)}", WEIGHTS)
-    findings.note("network.n_groups", config.n_groups, ASSUMED)
-    findings.note("network.activation_type", activation, _given(options.network.activation_type))
+    findings.note_default("network.n_groups", config.n_groups, _DEFAULT.n_groups)
+    findings.note("network.activation_type", activation, source_of(options.network.activation_type))
     state_dim = size(weights, f"{film}.weight", 1) - time_dim - (vision.features if vision else 0)
     return NetworkReading(config, state_dim, action_dim=size(weights, first, 1), vision=vision)
 
@@ -231,7 +192,7 @@ def _gaussian_mlp(weights: Weights, options: ImportConfig, findings: Findings) -
         activation_type=_activation(options, findings),
         residual_style=residual,
         use_layernorm=norm,
-        vision=_noted(vision, findings),
+        vision=_vision_config(vision, findings),
     )
     findings.note("network.mlp_dims", list(hidden), WEIGHTS)
     return NetworkReading(
@@ -279,7 +240,7 @@ def _transformer(weights: Weights, options: ImportConfig, findings: Findings) ->
         )
         findings.note("network.num_modes", modes, WEIGHTS)
     findings.note("network.embed_dim, num_layers", f"{width}, {layers}", WEIGHTS)
-    findings.note("network.num_heads", heads, ASSUMED)
+    findings.note_default("network.num_heads", heads, _DEFAULT.num_heads)
     return NetworkReading(
         config,
         size(weights, "transformer.cond_obs_emb.weight", 1),
@@ -311,14 +272,10 @@ def _activation(options: ImportConfig, findings: Findings) -> Activation:
     return chosen
 
 
-def _given(value: object) -> str:
-    return ASSUMED if value is None else OPTION
-
-
-def _noted(vision: VisionShape | None, findings: Findings) -> VisionConfig | None:
+def _vision_config(vision: VisionShape | None, findings: Findings) -> VisionConfig | None:
     if vision is None:
         return None
     config = vision.config
-    findings.note("cameras, img_cond_steps", f"{vision.cameras}, {vision.img_cond_steps}", WEIGHTS)
-    findings.note("network.vision.num_heads", config.num_heads, ASSUMED)
+    findings.note("img_cond_steps", vision.img_cond_steps, WEIGHTS)
+    findings.note_default("network.vision.num_heads", config.num_heads, _DEFAULT.num_heads)
     return config
