@@ -234,7 +234,7 @@ class ChunkEnv:
     def _start(self, env_ids: IntArray) -> None:
         ids, seeds = [], []
         for env_id in env_ids:
-            seed = self.seeds.next_seed()
+            seed = self.seeds.next_seed(int(env_id))
             self._parked[env_id] = seed is None
             if seed is not None:
                 ids.append(int(env_id))

@@ -163,11 +163,19 @@ def test_bad_chunks_and_misfits_are_refused() -> None:
 
 def test_seed_streams_are_reproducible_and_resumable() -> None:
     stream, same, other = SeedStream(1), SeedStream(1), SeedStream(2)
-    first = [stream.next_seed() for _ in range(5)]
-    assert first == [same.next_seed() for _ in range(5)]
-    assert first != [other.next_seed() for _ in range(5)]
+    first = [stream.next_seed(0) for _ in range(5)]
+    assert first == [same.next_seed(0) for _ in range(5)]
+    assert first != [other.next_seed(0) for _ in range(5)]
     other.load_state_dict(stream.state_dict())
-    assert other.next_seed() == stream.next_seed()
+    assert other.next_seed(0) == stream.next_seed(0)
+
+
+def test_an_environment_keeps_its_seeds_in_whatever_process_it_runs() -> None:
+    whole, second_half = SeedStream(3), SeedStream(3, first_env=2)
+    whole.next_seed(0)
+    ours = [whole.next_seed(env) for env in (3, 2, 3)]
+    assert [second_half.next_seed(env) for env in (1, 0, 1)] == ours
+    assert len(set(ours)) == 3
 
 
 def test_a_savable_simulator_continues_in_mid_episode() -> None:
