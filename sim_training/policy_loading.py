@@ -50,6 +50,8 @@ def load_policy(path: Path, weights: str = "auto", prefer_best: bool = True) -> 
     load_module(policy.base, checkpoint.model, "ema" if use_average else "base")
     if policy.actor_ft is not None:
         load_module(policy.actor_ft, checkpoint.model, "actor_ft")
+        if isinstance(policy, DiffusionPolicy) and policy.eta is not None:
+            load_module(policy.eta, checkpoint.model, "eta")
     policy.eval()
     policy.requires_grad_(False)
     return LoadedPolicy(policy, header, checkpoint, "ema" if use_average else "model")

@@ -3,8 +3,33 @@
 """Settings of the denoising chain."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from sim_training.checks import require
+
+
+@dataclass(frozen=True)
+class StdScheduleConfig:
+    """Exploration noise that changes from min_sampling_denoising_std over the iterations."""
+
+    final: float = 0.02
+    """Value from iteration `over_iterations` on."""
+    over_iterations: int = 100
+    kind: Literal["linear", "exponential"] = "linear"
+    """Equal steps, or equal ratios."""
+
+    def __post_init__(self) -> None:
+        """Check the end of the schedule."""
+        require(
+            self.final > 0 or (self.final == 0 and self.kind == "linear"),
+            f"sampling_std_schedule.final is {self.final}; it must be positive (0 only for kind "
+            "linear)",
+        )
+        require(
+            self.over_iterations >= 1,
+            f"sampling_std_schedule.over_iterations is {self.over_iterations}; it must be at "
+            "least 1",
+        )
 
 
 @dataclass(frozen=True)
@@ -19,7 +44,17 @@ class DiffusionConfig:
     ft_denoising_steps: int = 10
     """Last steps of the chain that fine-tuning changes; earlier ones use the frozen network."""
     eta: float = 1.0
-    """DDIM noise while training; evaluation always uses 0."""
+    """DDIM noise while training, or where learning it starts; evaluation uses eval_eta."""
+    eta_kind: Literal["fixed", "per_dimension", "per_state", "per_state_and_action"] = "fixed"
+    """What a learned eta depends on: nothing, the action dimension, the state, or both."""
+    learn_eta: bool = False
+    """Train eta by policy gradient as well (DDIM only); without it every kind is just `eta`."""
+    eta_min: float = 0.1
+    """Least eta that learning may reach."""
+    eta_max: float = 1.0
+    """Largest eta that learning may reach."""
+    eta_mlp_dims: tuple[int, ...] = (256, 256)
+    """Hidden layers of an eta that depends on the state."""
     eval_eta: float = 0.0
     """DDIM noise of evaluation and export: 0 as in the reference, where only the initial noise is
     random; 1 draws every step from the posterior, without any exploration noise on top."""
@@ -31,6 +66,8 @@ class DiffusionConfig:
     """The executed chunk is clamped to this, in normalised units; None as in the reference."""
     min_sampling_denoising_std: float = 0.1
     """Exploration: least noise of every step while training."""
+    sampling_std_schedule: StdScheduleConfig | None = None
+    """Changes min_sampling_denoising_std in the course of fine-tuning; null: constant."""
     min_logprob_denoising_std: float = 0.1
     """Least standard deviation in the likelihood of a step."""
 
@@ -62,6 +99,35 @@ class DiffusionConfig:
             self.min_sampling_denoising_std >= 0,
             f"min_sampling_denoising_std is {self.min_sampling_denoising_std}; it must not be "
             "negative",
+        )
+        self._check_eta()
+        require(
+            self.sampling_std_schedule is None
+            or self.sampling_std_schedule.kind == "linear"
+            or self.min_sampling_denoising_std > 0,
+            "an exponential sampling_std_schedule cannot start from min_sampling_denoising_std 0; "
+            "use a positive start or kind linear",
+        )
+
+    def _check_eta(self) -> None:
+        require(
+            0.0 <= self.eta_min < self.eta_max <= 1.0,
+            f"eta_min is {self.eta_min} and eta_max {self.eta_max}; they need "
+            "0 <= eta_min < eta_max <= 1",
+        )
+        require(
+            not self.learn_eta or self.use_ddim,
+            "learn_eta is on but use_ddim is off; only DDIM has an eta, so set use_ddim or "
+            "leave learn_eta off",
+        )
+        require(
+            not self.learn_eta or self.eta_min <= self.eta <= self.eta_max,
+            f"eta is {self.eta} but learning must stay between eta_min {self.eta_min} and eta_max "
+            f"{self.eta_max}; start inside that range",
+        )
+        require(
+            all(size > 0 for size in self.eta_mlp_dims),
+            f"eta_mlp_dims is {list(self.eta_mlp_dims)}; every layer size must be positive",
         )
 
     @property

@@ -19,7 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from sim_training.diffusion.config import DiffusionConfig
-from sim_training.diffusion.sampler import ChainTables, chain_tables, normal_log_prob, step_mean
+from sim_training.diffusion.eta import make_eta
+from sim_training.diffusion.sampler import (
+    ChainTables,
+    chain_tables,
+    normal_log_prob,
+    step_mean,
+    step_with_eta,
+)
 from sim_training.diffusion.schedule import DenoisingSteps, cosine_schedule
 from sim_training.networks.config import DiffusionNetworkConfig
 from sim_training.networks.features import ObservationLayout
@@ -45,6 +52,7 @@ class DiffusionPolicy(nn.Module):
         self.shape = shape
         self.base: NoisePredictor = make_noise_predictor(network, shape, layout)
         self.actor_ft: NoisePredictor | None = None
+        self.eta = make_eta(diffusion, shape)
         self._schedule = cosine_schedule(diffusion.denoising_steps)
         alphas = torch.from_numpy(self._schedule.alphas_cumprod)
         self._signal = alphas.sqrt()
@@ -58,11 +66,20 @@ class DiffusionPolicy(nn.Module):
             parameter.requires_grad_(False)
         return self.actor_ft
 
+    def freeze_finetuned(self) -> None:
+        """Make the fine-tuned weights those of the frozen network as well."""
+        if self.actor_ft is not None:
+            self.base.load_state_dict(self.actor_ft.state_dict())
+
+    def set_chain(self, diffusion: DiffusionConfig) -> None:
+        """Run another chain from now on."""
+        self.config = diffusion
+        self.tables = chain_tables(self._schedule, diffusion)
+
     def with_chain(self, diffusion: DiffusionConfig) -> DiffusionPolicy:
         """Return a policy that shares the networks but runs another chain."""
         other = copy.copy(self)
-        other.config = diffusion
-        other.tables = chain_tables(self._schedule, diffusion)
+        other.set_chain(diffusion)
         return other
 
     def with_ddim(self, steps: int) -> DiffusionPolicy:
@@ -147,7 +164,8 @@ class DiffusionPolicy(nn.Module):
         x = noise[:, 0]
         for position in range(self.chain_steps):
             network = self.base if use_base_policy else self.network_at(position)
-            mean = self._mean_at(network, steps, position, x, observation, features)
+            predicted = self._predict(network, steps, position, x, observation, features)
+            mean = step_mean(steps, position, x, predicted, self.config.denoised_clip_value)
             x = mean + steps.std[position] * self._clip_noise(noise[:, position + 1])
         return self._clip_action(x)
 
@@ -167,20 +185,20 @@ class DiffusionPolicy(nn.Module):
             reduction: how log-densities become one number per step.
             use_base_policy: run the frozen network at every step.
         """
-        steps = self.tables.training.to(noise.device)
-        sampling_std = self.tables.sampling_std.to(noise.device)
-        logprob_std = self.tables.logprob_std.to(noise.device)
+        tables = self.tables.to(noise.device)
         first = self.chain_steps - self.config.ft_denoising_steps
+        eta = None if self.eta is None else self.eta(observation)
         features: dict[int, Tensor] = {}
         x = noise[:, 0]
         chain, log_prob = [], []
         for position in range(self.chain_steps):
             network = self.base if use_base_policy else self.network_at(position)
-            mean = self._mean_at(network, steps, position, x, observation, features)
-            before, x = x, mean + sampling_std[position] * self._clip_noise(noise[:, position + 1])
+            predicted = self._predict(network, tables.training, position, x, observation, features)
+            mean, likely, drawn = self._transition(tables, position, x, predicted, eta)
+            before, x = x, mean + drawn * self._clip_noise(noise[:, position + 1])
             if position >= first:
                 chain.append(before)
-                log_prob.append(reduction(normal_log_prob(x, mean, logprob_std[position])))
+                log_prob.append(reduction(normal_log_prob(x, mean, likely)))
         chain.append(x)
         stacked = torch.stack(log_prob, 1) if log_prob else noise.new_zeros(len(noise), 0)
         return ChainSample(self._clip_action(x), torch.stack(chain, 1), stacked)
@@ -194,17 +212,18 @@ class DiffusionPolicy(nn.Module):
         reduction: LogProbReduction,
     ) -> Tensor:
         """Return reduced log-densities (P,) of fine-tuned transitions; see `Policy.log_prob`."""
-        device = before.device
-        steps = self.tables.training.to(device)
+        tables = self.tables.to(before.device)
         position = index + (self.chain_steps - self.config.ft_denoising_steps)
         network = self.actor_ft if self.actor_ft is not None else self.base
-        predicted = network(before, steps.time[position], observation).float()
-        mean = step_mean(steps, position, before, predicted, self.config.denoised_clip_value)
-        std = self.tables.logprob_std.to(device)[position].view(-1, 1, 1)
-        return reduction(normal_log_prob(after, mean, std))
+        predicted = network(before, tables.training.time[position], observation).float()
+        eta = None if self.eta is None else self.eta(observation)
+        mean, likely, _ = self._transition(tables, position, before, predicted, eta)
+        return reduction(normal_log_prob(after, mean, likely))
 
     def entropy(self, observation: TensorObservation) -> Tensor:
-        """Return the noise level eta, which the reference rewards in place of an entropy."""
+        """Return the mean noise level eta, which the reference rewards in place of an entropy."""
+        if self.eta is not None:
+            return self.eta(observation).mean()
         eta = self.config.eta if self.config.use_ddim else 1.0
         return torch.tensor(eta, device=observation["state"].device)
 
@@ -217,7 +236,7 @@ class DiffusionPolicy(nn.Module):
             "eval_eta": self.config.eval_eta,
         }
 
-    def _mean_at(
+    def _predict(
         self,
         network: NoisePredictor,
         steps: DenoisingSteps,
@@ -230,8 +249,25 @@ class DiffusionPolicy(nn.Module):
         if key not in features:
             features[key] = network.encode_observation(observation)
         time = network.encode_time(steps.time[position : position + 1]).expand(len(x), -1)
-        predicted = network.denoise(x, time, features[key])
-        return step_mean(steps, position, x, predicted, self.config.denoised_clip_value)
+        return network.denoise(x, time, features[key])
+
+    def _transition(
+        self,
+        tables: ChainTables,
+        position: int | Tensor,
+        x: Tensor,
+        predicted: Tensor,
+        eta: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return mean, deviation in the likelihood, and deviation of exploring draws."""
+        clip = self.config.denoised_clip_value
+        if eta is None:
+            mean = step_mean(tables.training, position, x, predicted, clip)
+            likely, drawn = tables.logprob_std[position], tables.sampling_std[position]
+            return mean, likely.view(-1, 1, 1), drawn.view(-1, 1, 1)
+        mean, std = step_with_eta(tables, position, x, predicted, clip, eta)
+        floors = self.config.min_logprob_denoising_std, self.config.min_sampling_denoising_std
+        return mean, std.clamp(min=floors[0]), std.clamp(min=floors[1])
 
     def _clip_noise(self, noise: Tensor) -> Tensor:
         limit = self.config.randn_clip_value

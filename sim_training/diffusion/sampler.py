@@ -14,33 +14,50 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from dppo_ros.core.errors import ConfigError
 from sim_training.diffusion.config import DiffusionConfig
 from sim_training.diffusion.schedule import (
+    SIGMA_FLOOR,
     DenoisingSteps,
+    EtaColumns,
     NoiseSchedule,
     ddim_steps,
     ddpm_steps,
+    eta_columns,
 )
 
 _DETERMINISTIC_DDPM_STD = 1e-3
+_SMALLEST_ROOM = 1e-12
 _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
 @dataclass(frozen=True)
 class ChainTables:
-    """The three views of one chain.
+    """The views of one chain.
 
     Attributes:
         training: constants with the training eta; `std` without floors.
         sampling_std: (n,) noise of stochastic sampling, floored.
         evaluation: constants of deterministic evaluation; its `std` is the noise used there.
         logprob_std: (n,) standard deviation in the likelihood, floored.
+        eta: what a learned eta completes; None without DDIM.
     """
 
     training: DenoisingSteps
     sampling_std: Tensor
     evaluation: DenoisingSteps
     logprob_std: Tensor
+    eta: EtaColumns | None
+
+    def to(self, device: torch.device | str) -> ChainTables:
+        """Return the same tables on another device."""
+        return ChainTables(
+            training=self.training.to(device),
+            sampling_std=self.sampling_std.to(device),
+            evaluation=self.evaluation.to(device),
+            logprob_std=self.logprob_std.to(device),
+            eta=None if self.eta is None else self.eta.to(device),
+        )
 
 
 def chain_tables(schedule: NoiseSchedule, config: DiffusionConfig) -> ChainTables:
@@ -66,6 +83,7 @@ def chain_tables(schedule: NoiseSchedule, config: DiffusionConfig) -> ChainTable
         sampling_std=training.std.clamp(min=config.min_sampling_denoising_std),
         evaluation=evaluation,
         logprob_std=training.std.clamp(min=config.min_logprob_denoising_std),
+        eta=eta_columns(schedule, config.ddim_steps) if config.use_ddim else None,
     )
 
 
@@ -81,15 +99,50 @@ def step_mean(
         noise: (B, H, A) predicted noise.
         clip: the predicted clean chunk is clamped to plus/minus this.
     """
+    clean = _clean(steps, position, x, noise, clip)
+    return _at(steps.mean_from_x0, position) * clean + _at(steps.mean_from_x, position) * x
 
-    def at(column: Tensor) -> Tensor:
-        return column[position].view(-1, 1, 1)
 
-    clean = at(steps.x0_from_x) * x - at(steps.x0_from_noise) * noise
-    clean = clean.clamp(-clip, clip)
-    return at(steps.mean_from_x0) * clean + at(steps.mean_from_x) * x
+def step_with_eta(
+    tables: ChainTables, position: int | Tensor, x: Tensor, noise: Tensor, clip: float, eta: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return mean (B, H, A) and unfloored deviation of a DDIM step, differentiable in eta.
+
+    With eta a constant this is `step_mean` and the `std` of the table of that eta.
+
+    Args:
+        tables: of a DDIM chain.
+        position: one position for the whole batch, or (B,) positions.
+        x: (B, H, A) input of the step.
+        noise: (B, H, A) predicted noise.
+        clip: the predicted clean chunk is clamped to plus/minus this.
+        eta: (B or 1, 1, A or 1).
+    """
+    columns = tables.eta
+    if columns is None:
+        raise ConfigError("a DDPM chain has no eta; set use_ddim")
+    clean = _clean(tables.training, position, x, noise, clip)
+    sigma = eta * _at(columns.sigma, position)
+    room = _at(columns.room, position) - sigma**2
+    # The last step has no room at all; the root of the clamped value keeps its gradient finite.
+    root = room.clamp(min=_SMALLEST_ROOM).sqrt()
+    direction = torch.where(room > _SMALLEST_ROOM, root, torch.zeros_like(root))
+    again = _at(columns.from_x, position) * x - _at(columns.from_x0, position) * clean
+    mean = _at(columns.root_previous, position) * clean + direction * again
+    return mean, sigma.clamp(min=SIGMA_FLOOR)
 
 
 def normal_log_prob(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Return the elementwise log-density of Normal(mean, std); std broadcasts."""
     return -0.5 * ((x - mean) / std) ** 2 - std.log() - _HALF_LOG_TWO_PI
+
+
+def _clean(
+    steps: DenoisingSteps, position: int | Tensor, x: Tensor, noise: Tensor, clip: float
+) -> Tensor:
+    clean = _at(steps.x0_from_x, position) * x - _at(steps.x0_from_noise, position) * noise
+    return clean.clamp(-clip, clip)
+
+
+def _at(column: Tensor, position: int | Tensor) -> Tensor:
+    return column[position].view(-1, 1, 1)

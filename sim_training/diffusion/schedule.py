@@ -27,7 +27,8 @@ from dppo_ros.core.errors import ConfigError
 
 Float64Array = NDArray[np.float64]
 _VARIANCE_FLOOR = 1e-20
-_SIGMA_FLOOR = 1e-10
+SIGMA_FLOOR = 1e-10
+"""Least standard deviation of a DDIM step."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,49 @@ def ddim_times(denoising_steps: int, ddim_steps: int) -> NDArray[np.int64]:
     return (np.arange(ddim_steps) * (denoising_steps // ddim_steps))[::-1].copy()
 
 
+@dataclass(frozen=True)
+class EtaColumns:
+    """What mean and noise of the S DDIM steps need to know besides eta; tensors (S,).
+
+    Attributes:
+        sigma: standard deviation at eta 1.
+        room: variance 1 - alpha_prev that noise and predicted noise share.
+        root_previous: square root of alpha_prev.
+        from_x: factor of x in the recomputed noise.
+        from_x0: factor of the clean chunk in the recomputed noise (subtracted).
+    """
+
+    sigma: Tensor
+    room: Tensor
+    root_previous: Tensor
+    from_x: Tensor
+    from_x0: Tensor
+
+    def to(self, device: torch.device | str) -> EtaColumns:
+        """Return the same columns on another device."""
+        return EtaColumns(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+def eta_columns(schedule: NoiseSchedule, steps: int) -> EtaColumns:
+    """Return the parts of the S DDIM steps that an eta given as a tensor completes."""
+    alpha, previous = _ddim_levels(schedule, ddim_times(schedule.denoising_steps, steps))
+    columns = {
+        "sigma": np.sqrt((1.0 - previous) / (1.0 - alpha) * (1.0 - alpha / previous)),
+        "room": 1.0 - previous,
+        "root_previous": np.sqrt(previous),
+        "from_x": 1.0 / np.sqrt(1.0 - alpha),
+        "from_x0": np.sqrt(alpha) / np.sqrt(1.0 - alpha),
+    }
+    return EtaColumns(**{k: torch.from_numpy(c.astype(np.float32)) for k, c in columns.items()})
+
+
+def _ddim_levels(
+    schedule: NoiseSchedule, time: NDArray[np.int64]
+) -> tuple[Float64Array, Float64Array]:
+    alpha = schedule.alphas_cumprod[time].astype(np.float64)
+    return alpha, np.concatenate([alpha[1:], [1.0]])
+
+
 def ddim_steps(schedule: NoiseSchedule, steps: int, eta: float) -> DenoisingSteps:
     """Return the S steps of DDIM for one eta (1: stochastic like DDPM, 0: deterministic).
 
@@ -130,10 +174,9 @@ def ddim_steps(schedule: NoiseSchedule, steps: int, eta: float) -> DenoisingStep
     form used here contains that.
     """
     time = ddim_times(schedule.denoising_steps, steps)
-    alpha = schedule.alphas_cumprod[time].astype(np.float64)
-    previous = np.concatenate([alpha[1:], [1.0]])
+    alpha, previous = _ddim_levels(schedule, time)
     sigma = eta * np.sqrt((1.0 - previous) / (1.0 - alpha) * (1.0 - alpha / previous))
-    sigma = np.maximum(sigma, _SIGMA_FLOOR)
+    sigma = np.maximum(sigma, SIGMA_FLOOR)
     direction = np.sqrt(np.maximum(0.0, 1.0 - previous - sigma**2))
     columns = {
         "x0_from_x": 1.0 / np.sqrt(alpha),
