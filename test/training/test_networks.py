@@ -1,67 +1,39 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Network layouts: parameter counts of the reference, and the optional Fourier features."""
+"""Building blocks of the networks, critics, and gradients that reach every parameter."""
 
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dppo_ros.core.errors import ConfigError
-from sim_training.networks.config import CriticConfig, DiffusionMlpConfig
-from sim_training.networks.critic import StateCritic
+from sim_training.networks.config import (
+    CriticConfig,
+    DiffusionMlpConfig,
+    DiffusionUnetConfig,
+    GaussianConfig,
+    GaussianMlpConfig,
+    GaussianTransformerConfig,
+    GmmMlpConfig,
+    GmmTransformerConfig,
+    QCriticConfig,
+    VisionConfig,
+)
+from sim_training.networks.critic import StateActionCritic, StateCritic
 from sim_training.networks.features import FourierFeatures
 from sim_training.networks.layers import SinusoidalEmbedding
+from sim_training.networks.make import (
+    make_gaussian_network,
+    make_gmm_network,
+    make_noise_predictor,
+)
 from sim_training.networks.mlp import DiffusionMlp
 from sim_training.networks.shape import PolicyShape
-
-
-def count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-ONE_LEG = DiffusionMlpConfig(
-    mlp_dims=(1024,) * 7, cond_mlp_dims=(512, 64), time_dim=32, use_layernorm=True
-)
-SQUARE = DiffusionMlpConfig(mlp_dims=(1024,) * 3, cond_mlp_dims=(512, 64), time_dim=32)
-
-
-@pytest.mark.parametrize(
-    ("config", "obs_dim", "action_dim", "horizon", "expected"),
-    [
-        (DiffusionMlpConfig(activation_type="ReLU"), 11, 3, 4, 553_020),
-        (DiffusionMlpConfig(activation_type="ReLU"), 17, 6, 4, 568_392),
-        (DiffusionMlpConfig(mlp_dims=(256,) * 3, cond_mlp_dims=(128, 32)), 60, 9, 4, 175_604),
-        (DiffusionMlpConfig(), 19, 7, 4, 573_516),
-        (DiffusionMlpConfig(), 23, 7, 4, 575_564),
-        (SQUARE, 23, 7, 4, 2_305_212),
-        (DiffusionMlpConfig(mlp_dims=(1024,) * 3, time_dim=32), 59, 14, 8, 2_427_088),
-        (ONE_LEG, 58, 10, 8, 6_640_368),
-        (ONE_LEG, 44, 10, 8, 6_633_200),
-        (DiffusionMlpConfig(activation_type="ReLU"), 4, 2, 4, 545_336),
-    ],
-)
-def test_actor_parameter_counts(
-    config: DiffusionMlpConfig, obs_dim: int, action_dim: int, horizon: int, expected: int
-) -> None:
-    assert (
-        count(DiffusionMlp(config, PolicyShape(obs_dim, action_dim, 1, horizon, horizon)))
-        == expected
-    )
-
-
-@pytest.mark.parametrize(
-    ("width", "obs_dim", "expected"),
-    [(256, 11, 134_913), (256, 60, 147_457), (256, 59, 147_201), (512, 58, 556_033)],
-)
-def test_critic_parameter_counts(width: int, obs_dim: int, expected: int) -> None:
-    assert (
-        count(StateCritic(CriticConfig(mlp_dims=(width,) * 3), PolicyShape(obs_dim, 1, 1, 1, 1)))
-        == expected
-    )
 
 
 def test_time_embedding_is_sine_then_cosine_of_geometric_frequencies() -> None:
@@ -97,3 +69,105 @@ def test_plain_style_and_its_refusals() -> None:
         DiffusionMlp(DiffusionMlpConfig(mlp_dims=(8, 8)), PolicyShape(3, 2, 1, 2, 2))
     with pytest.raises(ConfigError, match="time_dim is 5"):
         DiffusionMlp(DiffusionMlpConfig(time_dim=5), PolicyShape(3, 2, 1, 2, 2))
+
+
+SHAPE = PolicyShape(5, 3, 2, 4, 2, cameras=2, image_size_px=32, img_cond_steps=1)
+VISION = VisionConfig(embed_dim=8, num_heads=2, spatial_dim=6)
+SMALL = (8, 8, 8)
+HEAD = GaussianConfig(std="head")
+PER_DIMENSION = GaussianConfig(std="per_dimension")
+SINGLE_TOKEN_QUERY = re.compile(r"decoder\.layers\.\d+\.norm2")
+"""With one observation token, attention weights are 1 whatever the query, so its norm cannot learn.
+The reference has the same idle norm."""
+
+
+def observations() -> dict[str, Tensor]:
+    images = torch.randint(0, 256, (2, 1, 6, 32, 32), dtype=torch.uint8)
+    return {"state": torch.randn(2, 2, 5), "rgb": images}
+
+
+def run_noise_predictor(
+    config: DiffusionMlpConfig | DiffusionUnetConfig,
+) -> tuple[nn.Module, list[Tensor]]:
+    network = make_noise_predictor(config, SHAPE)
+    return network, [network(torch.randn(2, 4, 3), torch.tensor([1, 5]), observations())]
+
+
+def run_gaussian(
+    config: GaussianMlpConfig | GaussianTransformerConfig, gaussian: GaussianConfig
+) -> tuple[nn.Module, list[Tensor]]:
+    network = make_gaussian_network(config, gaussian, SHAPE)
+    return network, list(network(observations()))
+
+
+def run_gmm(
+    config: GmmMlpConfig | GmmTransformerConfig, gaussian: GaussianConfig
+) -> tuple[nn.Module, list[Tensor]]:
+    network = make_gmm_network(config, gaussian, SHAPE)
+    return network, list(network(observations()))
+
+
+def run_critic(config: CriticConfig) -> tuple[nn.Module, list[Tensor]]:
+    critic = StateCritic(config, SHAPE)
+    return critic, [critic(observations())]
+
+
+def run_q_critic(config: QCriticConfig) -> tuple[nn.Module, list[Tensor]]:
+    critic = StateActionCritic(config, SHAPE)
+    return critic, [critic(observations(), torch.randn(2, 2, 3))]
+
+
+NETWORKS = {
+    "mlp": lambda: run_noise_predictor(
+        DiffusionMlpConfig(mlp_dims=SMALL, cond_mlp_dims=(8, 4), use_layernorm=True, vision=VISION)
+    ),
+    "unet": lambda: run_noise_predictor(
+        DiffusionUnetConfig(dim=8, n_groups=4, time_dim=4, vision=VISION)
+    ),
+    "gaussian_mlp": lambda: run_gaussian(GaussianMlpConfig(mlp_dims=SMALL), PER_DIMENSION),
+    "gaussian_mlp_head": lambda: run_gaussian(
+        GaussianMlpConfig(mlp_dims=(8, 6), residual_style=False, use_layernorm=True), HEAD
+    ),
+    "gaussian_mlp_residual_head": lambda: run_gaussian(
+        GaussianMlpConfig(mlp_dims=(8,) * 4, use_layernorm=True), HEAD
+    ),
+    "gaussian_mlp_pixel_head": lambda: run_gaussian(
+        GaussianMlpConfig(mlp_dims=SMALL, vision=VISION), HEAD
+    ),
+    "gmm_mlp": lambda: run_gmm(GmmMlpConfig(mlp_dims=SMALL, num_modes=2), PER_DIMENSION),
+    "gmm_mlp_head": lambda: run_gmm(GmmMlpConfig(mlp_dims=SMALL, num_modes=2), HEAD),
+    "gaussian_transformer": lambda: run_gaussian(
+        GaussianTransformerConfig(embed_dim=8, num_heads=2, num_layers=2), PER_DIMENSION
+    ),
+    "gmm_transformer": lambda: run_gmm(
+        GmmTransformerConfig(embed_dim=8, num_heads=2, num_layers=2, vision=VISION), HEAD
+    ),
+    "critic": lambda: run_critic(CriticConfig(mlp_dims=SMALL, vision=VISION)),
+    "q_critic": lambda: run_q_critic(QCriticConfig(mlp_dims=SMALL)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_reach_every_parameter(name: str) -> None:
+    torch.manual_seed(0)
+    network, outputs = NETWORKS[name]()
+    loss = torch.stack([(output - 0.3).square().mean() for output in outputs]).sum()
+    loss.backward()
+    idle = [
+        key
+        for key, parameter in network.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    ]
+    assert [key for key in idle if not SINGLE_TOKEN_QUERY.match(key)] == []
+
+
+def test_double_q_networks_are_independent_and_see_the_actions() -> None:
+    torch.manual_seed(0)
+    critic = StateActionCritic(QCriticConfig(mlp_dims=SMALL), SHAPE)
+    seen = observations()
+    still, moved = critic(seen, torch.zeros(2, 2, 3)), critic(seen, torch.ones(2, 2, 3))
+    assert still.shape == (2, 2)
+    assert not torch.allclose(still[:, 0], still[:, 1])
+    assert not torch.allclose(still, moved)
+    single = StateActionCritic(QCriticConfig(mlp_dims=SMALL, double_q=False), SHAPE)
+    assert single(seen, torch.zeros(2, 2, 3)).shape == (2, 1)
