@@ -11,6 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sim_training.networks.observation import TensorObservation
+from sim_training.networks.vision import CHANNELS_PER_CAMERA
+
 
 def random_shift(rgb: Tensor, pad: int, generator: torch.Generator, cameras: int = 1) -> Tensor:
     """Return images shifted by up to `pad` pixels in each direction.
@@ -46,3 +49,20 @@ def shift(images: Tensor, offsets: Tensor, pad: int) -> Tensor:
     source = (rows.unsqueeze(2) * width + columns.unsqueeze(1)).flatten(1)
     pixels = images.reshape(len(images), -1, height * width)
     return pixels.gather(2, source.unsqueeze(1).expand_as(pixels)).view_as(images)
+
+
+def shift_observation(
+    observation: TensorObservation, pad: int, generator: torch.Generator
+) -> TensorObservation:
+    """Return the observation with shifted images; without images, or with pad 0, as it is.
+
+    Args:
+        observation: B rows.
+        pad: largest shift in pixels, `VisionConfig.random_shift_px`.
+        generator: source of the shifts, on the CPU.
+    """
+    if "rgb" not in observation or pad == 0:
+        return observation
+    rgb = observation["rgb"]
+    cameras = rgb.shape[2] // CHANNELS_PER_CAMERA
+    return {**observation, "rgb": random_shift(rgb, pad, generator, cameras)}

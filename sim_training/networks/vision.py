@@ -18,7 +18,7 @@ from sim_training.networks.config import VisionConfig
 from sim_training.networks.shape import PolicyShape
 
 _INIT_STD = 0.02
-_CHANNELS_PER_CAMERA = 3
+CHANNELS_PER_CAMERA = 3
 _STEM_CONVOLUTIONS = {"overlapping": ((8, 4), (3, 2)), "plain": ((8, 8),)}
 """(kernel, stride) of every convolution of a patch stem; no padding."""
 
@@ -162,7 +162,7 @@ class VisionEncoder(nn.Module):
             )
         self.cameras, self.frames = shape.cameras, shape.img_cond_steps
         self.transformer = VisionTransformer(
-            config, _CHANNELS_PER_CAMERA * self.frames, shape.image_size_px
+            config, CHANNELS_PER_CAMERA * self.frames, shape.image_size_px
         )
         embedding = SpatialEmbedding(
             self.transformer.tokens,
@@ -180,7 +180,7 @@ class VisionEncoder(nn.Module):
             rgb: (B, Ti, C, h, w), 0 ... 255; the last frames are used.
             state: (B, To, Do) proprioception.
         """
-        by_camera = rgb[:, -self.frames :].unflatten(2, (self.cameras, _CHANNELS_PER_CAMERA))
+        by_camera = rgb[:, -self.frames :].unflatten(2, (self.cameras, CHANNELS_PER_CAMERA))
         images = by_camera.transpose(1, 2).flatten(2, 3).flatten(0, 1)
         scaled = images.to(self.transformer.position.dtype) / 255.0 - 0.5
         tokens = self.transformer(scaled).unflatten(0, (-1, self.cameras))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dppo_ros.core.errors import ConfigError
-from sim_training.networks.augmentation import random_shift, shift
+from sim_training.networks.augmentation import random_shift, shift, shift_observation
 from sim_training.networks.config import CriticConfig, VisionConfig
 from sim_training.networks.critic import StateCritic
 from sim_training.networks.shape import PolicyShape
@@ -164,9 +164,19 @@ def test_stacked_frames_move_together_and_cameras_apart() -> None:
     assert same.sum() <= 3  # one in 81 by chance
 
 
+def test_shifting_an_observation_tells_the_cameras_apart() -> None:
+    seen = {"state": torch.zeros(2, 1, 2), "rgb": images(2, cameras=2)}
+    shifted = shift_observation(seen, 4, torch.Generator().manual_seed(7))
+    expected = random_shift(seen["rgb"], 4, torch.Generator().manual_seed(7), cameras=2)
+    assert torch.equal(shifted["rgb"], expected)
+    assert shifted["state"] is seen["state"]
+
+
 def test_no_shift_returns_the_images_and_a_negative_one_is_refused() -> None:
     rgb = images(2)
     assert random_shift(rgb, 0, torch.Generator()) is rgb
+    state_only = {"state": torch.zeros(2, 1, 2)}
+    assert shift_observation(state_only, 4, torch.Generator()) is state_only
     with pytest.raises(ConfigError, match="random_shift_px is -1"):
         VisionConfig(random_shift_px=-1)
     with pytest.raises(ConfigError, match="multiple of num_heads"):
