@@ -63,6 +63,8 @@ class RunConfig:
     """Threads for the networks; 0 leaves torch's own choice."""
     env_threads: int = 2
     """Simulation threads."""
+    peer_timeout_s: float = 1800.0
+    """With several processes: how long one waits for an answer of the others before it ends."""
     save_freq: int = 10
     """Iterations between checkpoints (what a crash can lose)."""
     keep_checkpoints: int = 2

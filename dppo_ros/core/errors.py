@@ -56,6 +56,10 @@ class EnvironmentUnavailableError(DppoError):
     """A simulator or another optional part is not installed on this machine."""
 
 
+class DistributedError(DppoError):
+    """The processes of one run do not find each other, lost one of them, or disagree."""
+
+
 def unknown_name_message(kind: str, name: str, available: Iterable[str]) -> str:
     """Return one sentence about an unknown name, with the near miss and every known name.
 
