@@ -210,6 +210,8 @@ def _data_generate(words: list[str]) -> int:
         toy = parse(ToyGenerateConfig(), words[1:], "dppo data generate toy_reach")
         print(generate_toy(toy))
         return 0
+    if task in ("toy_reach_pixels", "one_leg_pixels"):
+        return _data_generate_pixels(task, words[1:])
     if task is not None and task.endswith("-medium"):
         from sim_training.data.generate_locomotion import MediumConfig, generate_medium
 
@@ -218,11 +220,24 @@ def _data_generate(words: list[str]) -> int:
         return 0
     if task not in (None, "one_leg"):
         known = ("one_leg", "toy_reach", "hopper-medium", "walker2d-medium", "halfcheetah-medium")
-        raise ConfigError(unknown_name_message("task", str(task), known))
+        pixels = ("one_leg_pixels", "toy_reach_pixels")
+        raise ConfigError(unknown_name_message("task", str(task), known + pixels))
     from sim_training.data.generate import GenerateConfig, generate
 
     rest = words[1:] if task else words
     print(generate(parse(GenerateConfig(), rest, "dppo data generate one_leg")))
+    return 0
+
+
+def _data_generate_pixels(task: str, words: list[str]) -> int:
+    from sim_training.data import pixels
+
+    prog = f"dppo data generate {task}"
+    if task == "toy_reach_pixels":
+        print(pixels.generate_toy_pixels(parse(pixels.ToyPixelsGenerateConfig(), words, prog)))
+    else:
+        chosen = parse(pixels.OneLegPixelsGenerateConfig(), words, prog)
+        print(pixels.generate_one_leg_pixels(chosen))
     return 0
 
 

@@ -4,7 +4,7 @@
 
 Errors make the data unusable (not finite, wrong shapes, contradictory lengths, normalisation that
 does not fit); warnings are worth a look (frames where nothing happens, jumps, columns that never
-change, outliers, failures, trajectories shorter than a chunk).
+change, outliers, cameras that show nothing new, failures, trajectories shorter than a chunk).
 
 Legend: N frames, Do observation size, A action size.
 """
@@ -98,6 +98,7 @@ def check_dataset(dataset: EpisodeDataset, config: CheckConfig) -> list[Finding]
         *_normalisation(dataset),
         *_lengths(dataset, config.horizon_steps),
         *_motion(dataset, config),
+        *_pictures(dataset),
         *_outcome(dataset),
     ]
 
@@ -154,6 +155,8 @@ def _normalisation(dataset: EpisodeDataset) -> Iterator[Finding]:
         if normalizer is None:
             continue
         scaled = np.abs(normalizer.normalize(finite.astype(np.float64)))
+        # 32-bit numbers cannot resolve a range this narrow, so its scaled values mean nothing.
+        scaled[:, constant] = 0.0
         outside = np.flatnonzero((scaled > 1.0 + 1e-3).any(axis=0))
         if len(outside):
             yield Finding(
@@ -214,6 +217,20 @@ def _motion(dataset: EpisodeDataset, config: CheckConfig) -> Iterator[Finding]:
             f"first after frame {frames[0]}, in {_named(names, np.unique(columns))}; usual causes "
             "are a quaternion changing sign, a lost tag, or two trajectories joined",
         )
+
+
+def _pictures(dataset: EpisodeDataset) -> Iterator[Finding]:
+    if dataset.images is None:
+        return
+    frames = dataset.images.reshape(len(dataset.images), dataset.cameras, -1)
+    for camera in range(dataset.cameras):
+        if (frames[:, camera] == frames[0, camera]).all():
+            yield Finding(
+                "warning",
+                "still_camera",
+                f"camera {camera} shows the same picture in all {len(frames)} frames; it was "
+                "covered, or drawing failed",
+            )
 
 
 def _outcome(dataset: EpisodeDataset) -> Iterator[Finding]:

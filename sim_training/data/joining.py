@@ -56,7 +56,9 @@ def join(first: EpisodeDataset, second: EpisodeDataset) -> EpisodeDataset:
         # Same units as before, so that training can go on from a policy of the first part.
         observation_normalizer=first.observation_normalizer,
         action_normalizer=first.action_normalizer,
-        **{name: _joined(first, second, name) for name in ("images", "rewards", "terminals")},
+        images=_joined(first, second, "images"),
+        rewards=_joined(first, second, "rewards"),
+        terminals=_joined(first, second, "terminals"),
     )
 
 

@@ -122,7 +122,9 @@ def read_reference(config: ImportConfig) -> EpisodeDataset:
         },
         observation_normalizer=observation,
         action_normalizer=action,
-        **{name: arrays.get(name) for name in _OPTIONAL},
+        images=arrays.get("images"),
+        rewards=arrays.get("rewards"),
+        terminals=arrays.get("terminals"),
     )
     dataset.validate()
     return dataset

@@ -10,9 +10,12 @@ from dppo_ros.core.errors import ConfigError, unknown_name_message
 from dppo_ros.core.observation import furniture_action_spec, furniture_observation_spec
 from dppo_ros.core.spec import Field, VectorSpec
 from sim_training.envs.announced import TASK_SIZES
+from sim_training.envs.furniture.pixel_config import ROBOT_OBSERVATION_SPEC
 from sim_training.envs.furniture.task import CONTROL_RATE_HZ
+from sim_training.envs.locomotion_config import LocomotionConfig
 from sim_training.envs.make import SIMULATORS, make_env_config
 from sim_training.envs.toy import ToyReachEnv
+from sim_training.envs.toy_pixels import ToyReachPixelsEnv
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,17 @@ def task_layout(task: str, pixels: bool = False) -> TaskLayout:
         return TaskLayout(_anonymous("state", obs_dim), _anonymous("action", size.action_dim))
     if task not in SIMULATORS:
         raise ConfigError(unknown_name_message("task", task, (*SIMULATORS, *TASK_SIZES)))
-    if task == "one_leg":
-        return TaskLayout(furniture_observation_spec(), furniture_action_spec(), CONTROL_RATE_HZ)
-    source = ToyReachEnv if task == ToyReachEnv.name else type(make_env_config({"name": task}))
-    return TaskLayout(source.observation_spec, source.action_spec, source.control_rate_hz)
+    if task in ("one_leg", "one_leg_pixels"):
+        parts_too = task == "one_leg"
+        seen = furniture_observation_spec() if parts_too else ROBOT_OBSERVATION_SPEC
+        return TaskLayout(seen, furniture_action_spec(), CONTROL_RATE_HZ)
+    if task in (ToyReachEnv.name, ToyReachPixelsEnv.name):
+        toy = ToyReachEnv if task == ToyReachEnv.name else ToyReachPixelsEnv
+        return TaskLayout(toy.observation_spec, toy.action_spec, toy.control_rate_hz)
+    config = make_env_config({"name": task})
+    if not isinstance(config, LocomotionConfig):
+        raise ConfigError(f"the layout of task {task!r} is not written down in task_layouts")
+    return TaskLayout(config.observation_spec, config.action_spec, config.control_rate_hz)
 
 
 def _anonymous(name: str, size: int) -> VectorSpec:

@@ -17,16 +17,20 @@ from sim_training.envs.announced import (
     KitchenConfig,
     RobomimicConfig,
 )
+from sim_training.envs.furniture.pixel_config import OneLegPixelsConfig
 from sim_training.envs.furniture.task import OneLegConfig
 from sim_training.envs.locomotion_config import HalfCheetahConfig, HopperConfig, Walker2dConfig
 from sim_training.envs.toy import ToyReachConfig, ToyReachEnv
+from sim_training.envs.toy_pixels import ToyReachPixelsConfig, ToyReachPixelsEnv
 
 if TYPE_CHECKING:
     from sim_training.envs.protocol import StepEnv
 
 EnvConfig = Union[  # noqa: UP007  (read at run time by tyro)
     ToyReachConfig,
+    ToyReachPixelsConfig,
     OneLegConfig,
+    OneLegPixelsConfig,
     HopperConfig,
     Walker2dConfig,
     HalfCheetahConfig,
@@ -39,7 +43,9 @@ EnvConfig = Union[  # noqa: UP007  (read at run time by tyro)
 
 SIMULATORS = {
     "toy_reach": "numpy",
+    "toy_reach_pixels": "numpy",
     "one_leg": "mujoco",
+    "one_leg_pixels": "mujoco",
     "hopper": "envpool",
     "walker2d": "envpool",
     "halfcheetah": "envpool",
@@ -61,11 +67,17 @@ def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:
     """
     if isinstance(config, ToyReachConfig):
         return ToyReachEnv(config, n_envs)
+    if isinstance(config, ToyReachPixelsConfig):
+        return ToyReachPixelsEnv(config, n_envs)
     try:
         if isinstance(config, OneLegConfig):
             from sim_training.envs.furniture.mujoco_batch import OneLegEnv
 
             return OneLegEnv(config, n_envs, threads)
+        if isinstance(config, OneLegPixelsConfig):
+            from sim_training.envs.furniture.pixels import OneLegPixelsEnv
+
+            return OneLegPixelsEnv(config, n_envs, threads)
         if isinstance(config, (HopperConfig, Walker2dConfig, HalfCheetahConfig)):
             from sim_training.envs.locomotion import LocomotionEnv
 

@@ -209,6 +209,15 @@ def test_check_finds_constant_columns_and_outliers(tmp_path: Path) -> None:
     assert found["outlier"] == "warning"
 
 
+def test_check_finds_cameras_that_show_nothing_new(tmp_path: Path) -> None:
+    images = np.full((50, 6, 4, 4), 9, dtype=np.uint8)
+    images[3, 5, 2, 2] = 10
+    folder = write_dataset(tmp_path / "d", dataclasses.replace(walk(), images=images))
+    findings = check_folder(CheckConfig(dataset=folder))
+    assert [finding.kind for finding in findings] == ["still_camera"]
+    assert "camera 0" in findings[0].message
+
+
 def test_check_finds_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_dataset(tmp_path / "d", walk())
     with np.load(folder / "train.npz") as archive:

@@ -21,6 +21,9 @@ from sim_training.data.reference_files import (
     read_normalization,
     read_reference,
 )
+from sim_training.data.task_layouts import task_layout
+from sim_training.envs.announced import TASK_SIZES
+from sim_training.envs.make import SIMULATORS
 
 RNG = np.random.default_rng(3)
 RAW_STATES = RNG.uniform(-2.0, 5.0, (30, 4))
@@ -195,3 +198,15 @@ def test_the_command_line_imports(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert read_dataset(given.out).metadata["generator"]["command"] == "dppo data import"
     assert main(words) == 2
     assert "already holds a dataset" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", [*SIMULATORS, *TASK_SIZES])
+def test_every_task_has_a_layout(task: str) -> None:
+    layout = task_layout(task)
+    if task in TASK_SIZES:
+        assert layout.observation_spec.dim == TASK_SIZES[task].obs_dim
+        assert layout.action_spec.dim == TASK_SIZES[task].action_dim
+    else:
+        assert layout.control_rate_hz is not None
+    if task == "transport":
+        assert task_layout(task, pixels=True).observation_spec.dim == 18
