@@ -167,12 +167,15 @@ class World:
                 "settings and files (run directory, dataset and base policy on shared storage)"
             )
 
-    def on_main(self, work: Callable[[], None]) -> None:
+    def on_main(self, work: Callable[[], object]) -> None:
         """Let process 0 do something; a refusal there ends the others too.
 
         Raises:
             DppoError: what process 0 raised; a DistributedError with its message elsewhere.
         """
+        if self.size == 1:
+            work()
+            return
         problem: DppoError | None = None
         if self.is_main:
             try:

@@ -40,20 +40,22 @@ _PLAIN_INTERVAL_S = 10.0
 class RunProgress:
     """Context manager that shows how far a run is and its latest key metrics."""
 
-    def __init__(self, name: str, total: int, done: int) -> None:
+    def __init__(self, name: str, total: int, done: int, shown: bool = True) -> None:
         """Prepare the display.
 
         Args:
             name: shown before the bar.
             total: iterations of the run.
             done: iterations finished before (when resuming).
+            shown: False keeps silent, for all processes of a run but the first.
         """
         self._name = name
         self._total = total
+        self._shown = shown
         self._latest: dict[str, float] = {}
         self._last_line = -_PLAIN_INTERVAL_S
         self._live: Progress | None = None
-        if sys.stderr.isatty():
+        if shown and sys.stderr.isatty():
             self._live = Progress(
                 TextColumn("[bold]{task.description}"),
                 BarColumn(bar_width=24),
@@ -83,6 +85,8 @@ class RunProgress:
 
     def advance(self, iteration: int, metrics: Mapping[str, float]) -> None:
         """Show one more finished iteration."""
+        if not self._shown:
+            return
         self._latest |= {key: metrics[key] for key in _SHOWN if key in metrics}
         summary = "  ".join(f"{_SHOWN[key]} {value:.4g}" for key, value in self._latest.items())
         line = f"{self._name} {iteration}/{self._total}  {summary}"

@@ -9,13 +9,10 @@ Commands that assemble an algorithm and run the loop are in `pretrain` and `fine
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 import torch
@@ -31,8 +28,10 @@ from sim_training.checkpoint import (
     save_checkpoint,
 )
 from sim_training.config import RunConfig
+from sim_training.distributed import ALONE, World
 from sim_training.early_stop import ReturnTarget
-from sim_training.metrics import MetricLog, Metrics
+from sim_training.interruption import StopRequest
+from sim_training.metrics import Histograms, MetricLog, Metrics
 from sim_training.policies.header import PolicyHeader
 from sim_training.policies.make import TrainablePolicy
 from sim_training.run_directory import open_metric_log, open_run_directory
@@ -42,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """SIGINT arrived; a checkpoint has been written."""
+    """SIGINT or SIGTERM arrived; a checkpoint has been written."""
 
 
 class CollectionInterrupted(Exception):
@@ -67,6 +66,10 @@ class Algorithm(Protocol):
         """Learn from the data and return metrics."""
         ...
 
+    def histograms(self) -> Histograms:
+        """Return samples of the latest update whose distribution is worth a look."""
+        ...
+
     def evaluation_policy(self) -> TrainablePolicy:
         """Return the policy to evaluate."""
         ...
@@ -80,7 +83,7 @@ class Algorithm(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything else that the next iteration depends on."""
+        """Return everything else that the next iteration depends on, of all processes."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -100,7 +103,10 @@ Evaluator = Callable[[TrainablePolicy], EvaluationScore]
 
 
 class TrainingLoop:
-    """Runs an algorithm to its last iteration, resumably."""
+    """Runs an algorithm to its last iteration, resumably.
+
+    With several processes every one of them runs the loop, and only process 0 writes.
+    """
 
     def __init__(
         self,
@@ -109,6 +115,7 @@ class TrainingLoop:
         header: PolicyHeader,
         config: object,
         evaluator: Evaluator | None = None,
+        world: World = ALONE,
     ) -> None:
         """Open the run directory and, when resuming, load the newest checkpoint.
 
@@ -118,6 +125,7 @@ class TrainingLoop:
             header: description stored with the weights.
             config: the command's whole configuration, written to config.yaml.
             evaluator: scores a policy; None trains without evaluation.
+            world: the processes of the run.
         """
         self.run_config = run
         self.algorithm = algorithm
@@ -126,34 +134,34 @@ class TrainingLoop:
         self.iteration = 0
         self._best: tuple[float, ...] | None = None
         self._target = ReturnTarget(run.stop_at_return)
-        self._stop = False
+        self._world = world
+        self._stop = StopRequest(world)
         self._elapsed_s = 0.0
         self._saved_at: int | None = None
-        open_run_directory(run, config)
+        world.on_main(lambda: open_run_directory(run, config))
         resumed = self._resume() if run.resume else None
-        self._log: MetricLog = open_metric_log(run, resumed, config)
+        self._log = open_metric_log(run, resumed, config) if world.is_main else MetricLog([])
 
     def run(self) -> Path:
         """Train to the end and return the newest checkpoint.
 
         Raises:
-            TrainingInterrupted: SIGINT arrived; state is saved.
+            TrainingInterrupted: SIGINT or SIGTERM arrived; state is saved.
         """
-        previous = self._install_handler()
         total = self.algorithm.total_iterations
-        progress = RunProgress(self.run_config.run_dir.name, total, self.iteration)
+        name = self.run_config.run_dir.name
+        progress = RunProgress(name, total, self.iteration, shown=self._world.is_main)
         self._started = time.perf_counter() - self._elapsed_s
         try:
-            with progress:
+            with self._stop, progress:
                 while self.iteration < total and not self._target.reached:
                     metrics = self._iterate(total)
                     self._log.write(self.iteration, metrics)
+                    self._log.write_histograms(self.iteration, self.algorithm.histograms())
                     progress.advance(self.iteration, metrics)
             return self._save()
         finally:
             self._log.close()
-            if previous is not None:
-                signal.signal(signal.SIGINT, previous)
 
     def _iterate(self, total: int) -> Metrics:
         started = time.perf_counter()
@@ -163,7 +171,7 @@ class TrainingLoop:
         self._stop_if_asked()
         collecting = time.perf_counter()
         try:
-            metrics |= self.algorithm.collect(lambda: self._stop)
+            metrics |= self.algorithm.collect(self._stop.agreed_now_and_then)
         except CollectionInterrupted:
             self._stop_if_asked()
         updating = time.perf_counter()
@@ -194,7 +202,7 @@ class TrainingLoop:
         return {**score.metrics, "time/evaluate_s": time.perf_counter() - started}
 
     def _stop_if_asked(self) -> None:
-        if self._stop:
+        if self._stop.agreed():
             folder = self._save()
             raise TrainingInterrupted(
                 f"interrupted after iteration {self.iteration}; {folder} is saved, continue with "
@@ -206,7 +214,8 @@ class TrainingLoop:
         if self._saved_at != self.iteration:
             self._write(name)
             self._saved_at = self.iteration
-            prune_checkpoints(self.run_config.run_dir, self.run_config.keep_checkpoints)
+            if self._world.is_main:
+                prune_checkpoints(self.run_config.run_dir, self.run_config.keep_checkpoints)
         return self.run_config.run_dir / "checkpoints" / name
 
     def _write(self, name: str) -> None:
@@ -220,7 +229,7 @@ class TrainingLoop:
         checkpoint = Checkpoint(
             path=folder,
             iteration=self.iteration,
-            header=self.header.to_json(),
+            header=self.header.of(self.algorithm.evaluation_policy()).to_json(),
             model=self.algorithm.model_tensors(),
             training={
                 "algorithm": self.algorithm.state_dict(),
@@ -228,10 +237,15 @@ class TrainingLoop:
             },
             loop=loop,
         )
-        save_checkpoint(folder, checkpoint)
+        if self._world.size > 1:
+            sums = [float(tensor.double().sum()) for tensor in checkpoint.model.values()]
+            self._world.require_same(repr(sums), "the weights")
+        self._world.on_main(lambda: save_checkpoint(folder, checkpoint))
 
     def _resume(self) -> int | None:
         found = numbered_checkpoints(self.run_config.run_dir)
+        names = [folder.name for folder in found]
+        self._world.require_same(names, "the checkpoints in the run directory")
         if not found:
             logger.info("nothing to resume in %s: starting anew", self.run_config.run_dir)
             return None
@@ -252,15 +266,3 @@ class TrainingLoop:
         self._saved_at = self.iteration
         logger.info("resumed %s after iteration %d", found[-1], self.iteration)
         return self.iteration
-
-    def _install_handler(self) -> Any:  # noqa: ANN401  (what signal.signal returns)
-        if threading.current_thread() is not threading.main_thread():
-            return None
-
-        def ask_to_stop(signum: int, frame: FrameType | None) -> None:
-            if self._stop:
-                raise KeyboardInterrupt
-            self._stop = True
-            logger.warning("stopping after this step (Ctrl-C again: at once, without saving)")
-
-        return signal.signal(signal.SIGINT, ask_to_stop)
