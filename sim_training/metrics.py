@@ -13,9 +13,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dppo_ros.core.errors import EnvironmentUnavailableError
 
 Metrics = dict[str, float]
+Histograms = dict[str, NDArray[np.float32]]
+"""Samples whose distribution is to be shown, by name."""
 
 
 class MetricWriter(Protocol):
@@ -23,6 +28,10 @@ class MetricWriter(Protocol):
 
     def write(self, iteration: int, metrics: Mapping[str, float]) -> None:
         """Record the metrics of one finished iteration."""
+        ...
+
+    def write_histograms(self, iteration: int, histograms: Histograms) -> None:
+        """Record distributions of one finished iteration, if there is a place for them."""
         ...
 
     def close(self) -> None:
@@ -54,6 +63,9 @@ class JsonlWriter:
         self._stream.write(json.dumps({"iteration": iteration, **metrics}) + "\n")
         self._stream.flush()
 
+    def write_histograms(self, iteration: int, histograms: Histograms) -> None:
+        """Nothing: the metrics hold quantiles already."""
+
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
@@ -73,6 +85,11 @@ class TensorBoardWriter:
         """Add one scalar per metric."""
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, iteration)
+
+    def write_histograms(self, iteration: int, histograms: Histograms) -> None:
+        """Add one histogram per sample."""
+        for name, sample in histograms.items():
+            self._writer.add_histogram(name, sample, iteration)
 
     def close(self) -> None:
         """Flush the events."""
@@ -99,6 +116,9 @@ class WandbWriter:
         """Log the metrics under this step."""
         self._run.log(dict(metrics), step=iteration)
 
+    def write_histograms(self, iteration: int, histograms: Histograms) -> None:
+        """Nothing: the metrics hold quantiles already."""
+
     def close(self) -> None:
         """Finish the run."""
         self._run.finish()
@@ -115,6 +135,11 @@ class MetricLog:
         """Hand the metrics to every writer."""
         for writer in self._writers:
             writer.write(iteration, metrics)
+
+    def write_histograms(self, iteration: int, histograms: Histograms) -> None:
+        """Hand the distributions to every writer."""
+        for writer in self._writers:
+            writer.write_histograms(iteration, histograms)
 
     def close(self) -> None:
         """Close every writer."""

@@ -89,7 +89,15 @@ class DppoConfig:
     """Weight of staying likely under chains of the frozen policy."""
     update_epochs: int = 5
     batch_size: int = 5000
-    """Minibatch of (chunk, denoising step) pairs."""
+    """(Chunk, denoising step) pairs that go through the networks at once."""
+    grad_accumulate: int = 1
+    """Batches whose gradients are averaged before each optimiser step; the step is the same as
+    with one batch of their joint size."""
+    value_fit: Literal["chunk", "pair"] = "chunk"
+    """The value function sees each chunk once per epoch, or, as in the reference, once for every
+    pair."""
+    random_shift_px: int = 4
+    """Images of a rollout are shifted by up to this many pixels before learning; 0: off."""
     target_kl: float | None = 1.0
     """Stop the epochs of an iteration early beyond this approximate KL."""
     n_critic_warmup_itr: int = 0
@@ -97,6 +105,15 @@ class DppoConfig:
     actor_schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(1e-4, 1e-4, 10))
     """Advanced once per iteration."""
     critic_schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(1e-3, 1e-3, 10))
+    eta_schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(1e-4, 1e-4, 10))
+    """Learning rate of a learned eta (diffusion.learn_eta)."""
+    eta_weight_decay: float = 0.0
+    eta_update_interval: int = 1
+    """Minibatches between two steps of a learned eta."""
+    anneal_ft_steps_every: int = 0
+    """Iterations after which ft_denoising_steps shrinks, again and again; 0: never."""
+    anneal_ft_steps_by: int = 1
+    """Steps handed to the frozen network each time; the fine-tuned weights so far become its."""
     actor_weight_decay: float = 0.0
     critic_weight_decay: float = 0.0
     actor_max_grad_norm: float | None = None
@@ -117,9 +134,22 @@ class DppoConfig:
             0.0 <= low < high <= 1.0,
             f"advantage quantiles are {low} and {high}; they need 0 <= lower < upper <= 1",
         )
-        for name in ("n_envs", "n_steps", "update_epochs", "batch_size"):
+        for name in (
+            "n_envs",
+            "n_steps",
+            "update_epochs",
+            "batch_size",
+            "grad_accumulate",
+            "eta_update_interval",
+            "anneal_ft_steps_by",
+        ):
             require(
                 getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1"
+            )
+        for name in ("anneal_ft_steps_every", "random_shift_px", "n_critic_warmup_itr"):
+            require(
+                getattr(self, name) >= 0,
+                f"{name} is {getattr(self, name)}; it must not be negative",
             )
         require(
             0 < self.clip_ploss_coef_base <= self.clip_ploss_coef,

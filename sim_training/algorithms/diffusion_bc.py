@@ -23,7 +23,7 @@ from sim_training.algorithms.config import DiffusionBcConfig
 from sim_training.checkpoint import load_module, module_tensors
 from sim_training.data.sequence import WindowDataset, epoch_order
 from sim_training.learning_rate import learning_rate, set_learning_rate
-from sim_training.metrics import Metrics
+from sim_training.metrics import Histograms, Metrics
 from sim_training.policies.make import TrainablePolicy
 
 _VALIDATION_BATCH = 4096
@@ -111,6 +111,10 @@ class DiffusionBc:
         if self._validation is not None:
             metrics["losses/validation"] = self._validation_loss()
         return metrics
+
+    def histograms(self) -> Histograms:
+        """No distributions to show."""
+        return {}
 
     def model_tensors(self) -> dict[str, Tensor]:
         """Return raw and averaged weights by dotted name."""

@@ -7,7 +7,9 @@ authors' code on purpose:
 
 * old log-probabilities come from the rollout; the frozen network never runs in an update;
 * the value function is fitted on each chunk once per epoch (the reference repeats every chunk once
-  per denoising step), in as many minibatches as the policy;
+  per denoising step; switch: `value_fit`), in as many minibatches as the policy;
+* gradients of accumulated batches are averaged and their advantages shaped together (the reference
+  adds the gradients up and shapes each batch by itself);
 * time limits bootstrap from the true last observation (switch: `truncation`);
 * a single fine-tuned step is allowed (the reference divides zero by zero there).
 
@@ -21,32 +23,31 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dppo_ros.core.errors import ConfigError
-from sim_training.algorithms.config import DppoConfig, ScheduleConfig
+from sim_training.algorithms.config import DppoConfig
+from sim_training.algorithms.learner import Learner
+from sim_training.algorithms.policy_objective import PolicyObjective
 from sim_training.checkpoint import load_module, module_tensors
+from sim_training.diffusion.exploration import ChainPlan
+from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.envs.protocol import Observation, VectorEnv
-from sim_training.learning_rate import learning_rate, set_learning_rate
-from sim_training.metrics import Metrics
+from sim_training.metrics import Histograms, Metrics
 from sim_training.networks.critic import StateCritic
-from sim_training.networks.observation import TensorObservation, batch_size, take
+from sim_training.networks.observation import take
 from sim_training.policies.make import TrainablePolicy
 from sim_training.policies.protocol import LogProbReduction
 from sim_training.rl.buffers import make_rollout_buffer
-from sim_training.rl.experience import Experience, make_experience
+from sim_training.rl.experience import Experience, make_experience, shift_images
+from sim_training.rl.minibatches import minibatches
 from sim_training.rl.reward_scaling import RunningRewardScaling
 from sim_training.rl.rollout import RolloutSettings, collect_rollout
-from sim_training.rl.targets import (
-    clip_coefficients,
-    denoising_discounts,
-    explained_variance,
-    ppo_policy_loss,
-    shape_advantages,
-    value_loss,
-)
+from sim_training.rl.targets import explained_variance, value_loss
 from sim_training.rl.update_statistics import UpdateStatistics
 from sim_training.train import CollectionInterrupted
+
+_ENTROPY_ROWS = 256
 
 
 class Dppo:
@@ -76,46 +77,46 @@ class Dppo:
         Raises:
             ConfigError: the policy has nothing to fine-tune.
         """
-        positions = policy.ft_positions
-        if policy.actor_ft is None or positions < 1:
+        if policy.actor_ft is None or policy.ft_positions < 1:
             raise ConfigError(
-                f"diffusion.ft_denoising_steps is {positions}; fine-tuning needs at least 1"
+                f"diffusion.ft_denoising_steps is {policy.ft_positions}; fine-tuning needs at "
+                "least 1"
             )
         self.config = config
         self.policy = policy
         self.critic = critic
         self.env = env
-        self.actor = policy.actor_ft
         self.device = str(next(critic.parameters()).device)
         self.iteration = 0
         self.env_steps = 0
         self._n_train_itr = n_train_itr
         self._generator = torch.Generator().manual_seed(seed)
         self._observation: Observation | None = None
-        self._buffer = make_rollout_buffer(
-            config.n_steps, env.n_envs, policy.shape, positions, self.device
-        )
         self._scaling = RunningRewardScaling(env.n_envs)
-        self._clip = clip_coefficients(
-            config.clip_ploss_coef,
-            config.clip_ploss_coef_base,
-            config.clip_ploss_coef_rate,
-            positions,
-        ).to(self.device)
-        self._discount = denoising_discounts(config.gamma_denoising, positions).to(self.device)
         self._reduction = LogProbReduction(
             config.reward_horizon or policy.shape.act_steps, config.logprob_reduction
         )
-        self.actor_optimizer = torch.optim.AdamW(
-            self.actor.parameters(),
-            lr=config.actor_schedule.lr,
-            weight_decay=config.actor_weight_decay,
+        self._actor = Learner(
+            policy.actor_ft,
+            config.actor_schedule,
+            config.actor_weight_decay,
+            config.actor_max_grad_norm,
         )
-        self.critic_optimizer = torch.optim.AdamW(
-            critic.parameters(),
-            lr=config.critic_schedule.lr,
-            weight_decay=config.critic_weight_decay,
+        self._critic = Learner(
+            critic,
+            config.critic_schedule,
+            config.critic_weight_decay,
+            config.critic_max_grad_norm,
         )
+        self._eta: Learner | None = None
+        self._plan: ChainPlan | None = None
+        if isinstance(policy, DiffusionPolicy):
+            every, by = config.anneal_ft_steps_every, config.anneal_ft_steps_by
+            self._plan = ChainPlan(policy.config, every, by)
+            if policy.eta is not None:
+                self._eta = Learner(policy.eta, config.eta_schedule, config.eta_weight_decay)
+        self._statistics = UpdateStatistics(policy.ft_positions, self.device)
+        self._prepare_positions()
 
     @property
     def total_iterations(self) -> int:
@@ -128,6 +129,7 @@ class Dppo:
 
     def collect(self, stop: Callable[[], bool]) -> Metrics:
         """Roll out M chunk steps; an interrupted rollout is undone."""
+        self._enter_iteration(self.iteration)
         before = (self._generator.get_state(), self.env.state_dict())
         start = None if self.config.reset_at_iteration else self._observation
         settings = RolloutSettings(self._reduction, self._generator, self.device)
@@ -149,20 +151,23 @@ class Dppo:
     def update(self) -> Metrics:
         """Run the PPO epochs on the collected iteration."""
         begun = time.perf_counter()
-        experience = make_experience(self._buffer, self.critic, self._scaling, self.config)
+        config = self.config
+        if "rgb" in self._buffer.observation and config.random_shift_px:
+            pad = config.random_shift_px
+            shift_images(self._buffer, self.policy, self._reduction, pad, self._generator)
+        experience = make_experience(self._buffer, self.critic, self._scaling, config)
         targets_done = time.perf_counter()
-        statistics = UpdateStatistics(len(self._clip), self.device)
-        train_actor = self.iteration >= self.config.n_critic_warmup_itr
+        self._statistics = UpdateStatistics(self._objective.positions, self.device)
+        train_actor = self.iteration >= config.n_critic_warmup_itr
         rates = self._set_rates()
-        pairs = experience.log_prob.numel()
-        minibatches = max(1, pairs // self.config.batch_size)
-        for _ in range(self.config.update_epochs):
-            if not self._epoch(experience, minibatches, train_actor, statistics):
+        for _ in range(config.update_epochs):
+            if not self._epoch(experience, train_actor):
                 break
         self.iteration += 1
         return {
-            **statistics.metrics(),
+            **self._statistics.metrics(),
             **rates,
+            **self._chain_metrics(experience),
             "losses/explained_variance": explained_variance(experience.value, experience.returns),
             "losses/value_mean": float(experience.value.mean()),
             "charts/reward_scale": self._scaling.variance**0.5,
@@ -170,19 +175,22 @@ class Dppo:
             "time/epochs_s": time.perf_counter() - targets_done,
         }
 
+    def histograms(self) -> Histograms:
+        """Return the distribution of the ratio at every position in the latest update."""
+        return self._statistics.histograms()
+
     def model_tensors(self) -> dict[str, Tensor]:
-        """Return frozen, fine-tuned and critic weights by dotted name."""
-        return {
-            **module_tensors(self.policy.base, "base"),
-            **module_tensors(self.actor, "actor_ft"),
-            **module_tensors(self.critic, "critic"),
-        }
+        """Return frozen, fine-tuned, critic and learned eta weights by dotted name."""
+        tensors = module_tensors(self.policy.base, "base")
+        for name, learner in self._learners().items():
+            tensors |= module_tensors(learner.module, name)
+        return tensors
 
     def load_model_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Restore all weights, strictly."""
         load_module(self.policy.base, tensors, "base")
-        load_module(self.actor, tensors, "actor_ft")
-        load_module(self.critic, tensors, "critic")
+        for name, learner in self._learners().items():
+            load_module(learner.module, tensors, name)
 
     def state_dict(self) -> dict[str, Any]:
         """Return optimisers, counters, random state, reward statistics and environment state."""
@@ -190,8 +198,7 @@ class Dppo:
             "iteration": self.iteration,
             "env_steps": self.env_steps,
             "generator": self._generator.get_state(),
-            "actor_optimizer": self.actor_optimizer.state_dict(),
-            "critic_optimizer": self.critic_optimizer.state_dict(),
+            "optimizers": {n: learner.state_dict() for n, learner in self._learners().items()},
             "reward_scaling": self._scaling.state_dict(),
             "env": self.env.state_dict(),
         }
@@ -201,123 +208,110 @@ class Dppo:
         self.iteration = int(state["iteration"])
         self.env_steps = int(state["env_steps"])
         self._generator.set_state(state["generator"])
-        self.actor_optimizer.load_state_dict(dict(state["actor_optimizer"]))
-        self.critic_optimizer.load_state_dict(dict(state["critic_optimizer"]))
+        for name, learner in self._learners().items():
+            learner.load_state_dict(state["optimizers"][name])
         self._scaling.load_state_dict(state["reward_scaling"])
         self.env.load_state_dict(state["env"])
         started = self.iteration > 0 and self.env.restorable
         self._observation = self.env.observe() if started else None
+        if self._plan is not None and isinstance(self.policy, DiffusionPolicy):
+            # The weights are those after the latest iteration, so its chain belongs to them.
+            self.policy.set_chain(self._plan.at(max(self.iteration - 1, 0)))
+            self._prepare_positions()
+
+    def _learners(self) -> dict[str, Learner]:
+        learners = {"actor_ft": self._actor, "critic": self._critic}
+        return learners if self._eta is None else {**learners, "eta": self._eta}
+
+    def _enter_iteration(self, iteration: int) -> None:
+        """Give the policy the exploration noise and the fine-tuned steps of an iteration."""
+        if self._plan is None or not isinstance(self.policy, DiffusionPolicy):
+            return
+        self._plan.enter(self.policy, iteration)
+        if self.policy.ft_positions != self._objective.positions:
+            self._prepare_positions()
+
+    def _prepare_positions(self) -> None:
+        """Make storage and coefficients for the present number of fine-tuned steps."""
+        self._buffer = make_rollout_buffer(
+            self.config.n_steps,
+            self.env.n_envs,
+            self.policy.shape,
+            self.policy.ft_positions,
+            self.device,
+        )
+        self._objective = PolicyObjective(
+            self.config, self.policy, self._reduction, self._generator, self.device
+        )
 
     def _set_rates(self) -> Metrics:
         actor_step = max(0, self.iteration - self.config.n_critic_warmup_itr)
-        plan: tuple[tuple[str, torch.optim.Optimizer, ScheduleConfig, int], ...] = (
-            ("actor", self.actor_optimizer, self.config.actor_schedule, actor_step),
-            ("critic", self.critic_optimizer, self.config.critic_schedule, self.iteration),
-        )
-        rates = {}
-        for name, optimizer, schedule, step in plan:
-            rate = learning_rate(schedule, step, self._n_train_itr)
-            set_learning_rate(optimizer, rate)
-            rates[f"charts/{name}_lr"] = rate
+        rates = {
+            "charts/actor_lr": self._actor.set_rate(actor_step, self._n_train_itr),
+            "charts/critic_lr": self._critic.set_rate(self.iteration, self._n_train_itr),
+        }
+        if self._eta is not None:
+            rates["charts/eta_lr"] = self._eta.set_rate(actor_step, self._n_train_itr)
         return rates
 
-    def _epoch(
-        self,
-        experience: Experience,
-        minibatches: int,
-        train_actor: bool,
-        statistics: UpdateStatistics,
-    ) -> bool:
+    def _chain_metrics(self, experience: Experience) -> Metrics:
+        metrics: Metrics = {}
+        with torch.no_grad():
+            some = take(experience.observation, slice(None, _ENTROPY_ROWS))
+            entropy = float(self.policy.entropy(some))
+        if isinstance(self.policy, DiffusionPolicy):
+            chain = self.policy.config
+            metrics["diffusion/eta"] = entropy
+            metrics["diffusion/ft_denoising_steps"] = float(chain.ft_denoising_steps)
+            metrics["diffusion/min_sampling_denoising_std"] = chain.min_sampling_denoising_std
+        else:
+            metrics["losses/entropy"] = entropy
+        return metrics
+
+    def _epoch(self, experience: Experience, train_actor: bool) -> bool:
+        """Run one epoch; False if the policy has moved too far for another one."""
+        config = self.config
         chunks, positions = experience.log_prob.shape
-        pairs = chunks * positions
-        size = min(self.config.batch_size, pairs)
-        pair_order = torch.randperm(pairs, generator=self._generator).to(self.device)
-        chunk_order = torch.randperm(chunks, generator=self._generator).to(self.device)
-        for index in range(minibatches):
+        size = config.batch_size * config.grad_accumulate
+        epoch = minibatches(chunks, positions, size, config.value_fit, self._generator, self.device)
+        for index, minibatch in enumerate(epoch):
             begun = time.perf_counter()
-            chosen = chunk_order[index::minibatches]
-            self._critic_step(experience, chosen, statistics)
-            statistics.critic_s += time.perf_counter() - begun
+            self._critic_step(experience, minibatch.chunks)
+            critic_done = time.perf_counter()
+            self._statistics.critic_s += critic_done - begun
             if not train_actor:
                 continue
-            begun = time.perf_counter()
-            approx_kl = self._actor_step(
-                experience, pair_order[index * size : (index + 1) * size], statistics
-            )
-            statistics.actor_s += time.perf_counter() - begun
-            if self.config.target_kl is not None and approx_kl > self.config.target_kl:
-                statistics.stopped_early = True
+            approx_kl = self._actor_step(experience, minibatch.pairs, index)
+            self._statistics.actor_s += time.perf_counter() - critic_done
+            if config.target_kl is not None and approx_kl > config.target_kl:
+                self._statistics.stopped_early = True
                 return False
         return True
 
-    def _actor_step(
-        self, experience: Experience, pairs: Tensor, statistics: UpdateStatistics
-    ) -> float:
+    def _actor_step(self, experience: Experience, pairs: Tensor, index: int) -> float:
+        self._actor.zero_grad()
+        if self._eta is not None:
+            self._eta.zero_grad()
+        result = self._objective.backward(experience, pairs)
+        norm = self._actor.step()
+        if self._eta is not None and index % self.config.eta_update_interval == 0:
+            self._eta.step()
+        return self._statistics.add_policy(
+            result.policy, result.position, norm, result.behaviour_cloning
+        )
+
+    def _critic_step(self, experience: Experience, chunks: Tensor) -> None:
         config = self.config
-        chunk, position = pairs // len(self._clip), pairs % len(self._clip)
-        observation = take(experience.observation, chunk)
-        advantages = shape_advantages(
-            experience.advantage[chunk],
-            config.norm_adv,
-            config.clip_advantage_lower_quantile,
-            config.clip_advantage_upper_quantile,
-        )
-        new = self.policy.log_prob(
-            observation,
-            experience.chain[chunk, position],
-            experience.chain[chunk, position + 1],
-            position,
-            self._reduction,
-        )
-        result = ppo_policy_loss(
-            new,
-            experience.log_prob[chunk, position],
-            advantages * self._discount[position],
-            self._clip[position],
-        )
-        loss = result.loss
-        if config.ent_coef > 0:
-            loss = loss - config.ent_coef * self.policy.entropy(observation)
-        if config.bc_loss_coeff > 0:
-            bc_loss = self._bc_loss(take(observation, slice(None, None, len(self._clip))))
-            loss = loss + config.bc_loss_coeff * bc_loss
-            statistics.add_bc(bc_loss)
-        self.actor_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        statistics.actor_grad_norm += _clip_gradients(self.actor, config.actor_max_grad_norm)
-        self.actor_optimizer.step()
-        return statistics.add_policy(result, position)
-
-    def _critic_step(
-        self, experience: Experience, chunk: Tensor, statistics: UpdateStatistics
-    ) -> None:
-        loss = value_loss(
-            self.critic(take(experience.observation, chunk)),
-            experience.value[chunk],
-            experience.returns[chunk],
-            self.config.clip_vloss_coef,
-        )
-        self.critic_optimizer.zero_grad(set_to_none=True)
-        (self.config.vf_coef * loss).backward()
-        norm = _clip_gradients(self.critic, self.config.critic_max_grad_norm)
-        self.critic_optimizer.step()
-        statistics.add_value(loss, norm)
-
-    def _bc_loss(self, observation: TensorObservation) -> Tensor:
-        """Return how unlikely chains of the frozen policy are under the fine-tuned one.
-
-        One observation per K pairs, so it costs as many network rows as the policy loss.
-        """
-        rows, positions = batch_size(observation), len(self._clip)
-        whole = LogProbReduction(self.policy.shape.horizon_steps)
-        noise = self.policy.draw_noise(rows, self._generator).to(self.device)
-        chain = self.policy.sample(observation, noise, whole, use_base_policy=True).chain
-        index = torch.arange(positions, device=self.device).repeat(rows)
-        repeated = take(observation, torch.arange(rows).repeat_interleave(positions))
-        before, after = chain[:, :-1].flatten(0, 1), chain[:, 1:].flatten(0, 1)
-        return -self.policy.log_prob(repeated, before, after, index, whole).mean()
-
-
-def _clip_gradients(module: nn.Module, limit: float | None) -> float:
-    norm = nn.utils.clip_grad_norm_(module.parameters(), float("inf") if limit is None else limit)
-    return float(norm)
+        self._critic.zero_grad()
+        total = 0.0
+        for part in chunks.split(config.batch_size):
+            loss = value_loss(
+                self.critic(take(experience.observation, part)),
+                experience.value[part],
+                experience.returns[part],
+                config.clip_vloss_coef,
+            )
+            share = len(part) / len(chunks)
+            (config.vf_coef * share * loss).backward()
+            total += share * float(loss.detach())
+        self._statistics.add_value(total, self._critic.step())

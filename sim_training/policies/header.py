@@ -8,7 +8,7 @@ them can pick the wrong number of denoising steps or the wrong scaling.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dppo_ros.core.errors import CheckpointError, DppoError
@@ -16,6 +16,7 @@ from dppo_ros.core.normalizer import MinMaxNormalizer
 from dppo_ros.core.spec import VectorSpec
 from sim_training.config_file import choose_member, merge, to_plain
 from sim_training.diffusion.config import DiffusionConfig
+from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.networks.config import DiffusionMlpConfig, GaussianConfig, NetworkConfig
 from sim_training.networks.features import ObservationLayout
 from sim_training.networks.shape import PolicyShape
@@ -71,6 +72,12 @@ class PolicyHeader:
         if self.finetuned:
             policy.start_finetuning()
         return policy
+
+    def of(self, policy: TrainablePolicy) -> PolicyHeader:
+        """Return the header of a policy whose chain has changed since it was built."""
+        if isinstance(policy, DiffusionPolicy):
+            return replace(self, diffusion=policy.config)
+        return self
 
     def to_json(self) -> dict[str, Any]:
         """Return the header as JSON values."""

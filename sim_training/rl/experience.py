@@ -14,14 +14,16 @@ import torch
 from torch import Tensor
 
 from sim_training.algorithms.config import DppoConfig
+from sim_training.networks.augmentation import random_shift
 from sim_training.networks.critic import StateCritic
-from sim_training.networks.observation import TensorObservation, split
+from sim_training.networks.observation import TensorObservation, split, take
+from sim_training.policies.protocol import LogProbReduction, Policy
 from sim_training.rl.buffers import RolloutBuffer
 from sim_training.rl.reward_scaling import RunningRewardScaling
 from sim_training.rl.targets import ReturnInputs, gae
 
 _VALUE_BATCH = 16384
-_IMAGE_VALUE_BATCH = 512
+_IMAGE_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,43 @@ class Experience:
     advantage: Tensor
     returns: Tensor
     value: Tensor
+
+
+@torch.no_grad()
+def shift_images(
+    buffer: RolloutBuffer,
+    policy: Policy,
+    reduction: LogProbReduction,
+    pad: int,
+    generator: torch.Generator,
+) -> None:
+    """Shift the images of a rollout once and take its log-probabilities anew.
+
+    Values, old log-probabilities and all epochs then see the same shifted images, so the ratio
+    starts at one; the observation after the last step stays as it is. This is what the reference
+    does. It treats actions as drawn under the shifted images although they were drawn under the
+    true ones; shifting before acting would avoid that, but then the robot acts on worse images.
+
+    Args:
+        buffer: a completed rollout with images; changed in place.
+        policy: the one that acted.
+        reduction: from log-densities to one number per transition.
+        pad: largest shift in pixels.
+        generator: source of the shifts.
+    """
+    rgb = buffer.observation["rgb"]
+    for m in range(len(buffer.reward)):
+        rgb[m] = random_shift(rgb[m], pad, generator, policy.shape.cameras)
+    flat = {name: value[:-1].flatten(0, 1) for name, value in buffer.observation.items()}
+    chain, log_prob = buffer.chain.flatten(0, 1), buffer.log_prob.flatten(0, 1)
+    for start in range(0, len(chain), _IMAGE_BATCH):
+        rows = slice(start, start + _IMAGE_BATCH)
+        seen, part = take(flat, rows), chain[rows]
+        for position in range(log_prob.shape[1]):
+            index = torch.full((len(part),), position, device=part.device)
+            log_prob[rows, position] = policy.log_prob(
+                seen, part[:, position], part[:, position + 1], index, reduction
+            )
 
 
 @torch.no_grad()
@@ -89,5 +128,5 @@ def make_experience(
 @torch.no_grad()
 def values_of(critic: StateCritic, observation: TensorObservation) -> Tensor:
     """Return V of many observations, in parts that fit in memory."""
-    rows = _IMAGE_VALUE_BATCH if "rgb" in observation else _VALUE_BATCH
+    rows = _IMAGE_BATCH if "rgb" in observation else _VALUE_BATCH
     return torch.cat([critic(part) for part in split(observation, rows)])

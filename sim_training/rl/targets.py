@@ -8,6 +8,7 @@ K fine-tuned denoising steps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -107,6 +108,21 @@ class PolicyLoss:
     ratio: Tensor
     log_ratio: Tensor
     clipped: Tensor
+
+    def detached(self) -> PolicyLoss:
+        """Return the numbers without their graph."""
+        return PolicyLoss(self.loss.detach(), self.ratio, self.log_ratio, self.clipped)
+
+    @staticmethod
+    def joined(parts: Sequence[tuple[PolicyLoss, float]]) -> PolicyLoss:
+        """Return the loss of all parts, each given with its share of the pairs."""
+        losses = [part for part, _ in parts]
+        return PolicyLoss(
+            torch.stack([part.loss * share for part, share in parts]).sum(),
+            torch.cat([part.ratio for part in losses]),
+            torch.cat([part.log_ratio for part in losses]),
+            torch.cat([part.clipped for part in losses]),
+        )
 
 
 def ppo_policy_loss(new: Tensor, old: Tensor, advantages: Tensor, clip: Tensor) -> PolicyLoss:

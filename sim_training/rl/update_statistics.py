@@ -4,56 +4,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
-from sim_training.metrics import Metrics
+from sim_training.metrics import Histograms, Metrics
 from sim_training.rl.targets import PolicyLoss
+
+_QUANTILES = {"p01": 0.01, "p50": 0.5, "p99": 0.99}
+_HISTOGRAM_POINTS = 1000
 
 
 class UpdateStatistics:
-    """Sums over minibatches, turned into means at the end."""
+    """Collects over minibatches; turned into means and quantiles at the end."""
 
-    def __init__(self, positions: int, device: str) -> None:
+    def __init__(self, positions: int, device: torch.device | str) -> None:
         """Start empty for K fine-tuned positions."""
         self.actor_s = 0.0
         self.critic_s = 0.0
-        self.actor_grad_norm = 0.0
         self.stopped_early = False
         self._policy_batches = 0
         self._value_batches = 0
         self._policy_loss = 0.0
         self._value_loss = 0.0
+        self._actor_grad_norm = 0.0
         self._critic_grad_norm = 0.0
         self._bc_loss = 0.0
-        self._ratio = 0.0
-        self._largest_ratio_change = 0.0
+        self._position: list[Tensor] = []
+        self._log_ratio: list[Tensor] = []
+        self._sorted: dict[int, Tensor] | None = None
         self._count = torch.zeros(positions, device=device)
         self._kl = torch.zeros(positions, device=device)
         self._clipped = torch.zeros(positions, device=device)
 
-    def add_policy(self, result: PolicyLoss, position: Tensor) -> float:
-        """Take in one actor minibatch and return its approximate KL divergence."""
+    def add_policy(
+        self, result: PolicyLoss, position: Tensor, grad_norm: float, bc_loss: float = 0.0
+    ) -> float:
+        """Take in one optimiser step of the actor and return its approximate KL divergence.
+
+        Args:
+            result: the loss of its pairs.
+            position: (P,) their denoising positions.
+            grad_norm: of the actor.
+            bc_loss: the behaviour-cloning term.
+        """
         kl = result.ratio - 1.0 - result.log_ratio
         self._policy_batches += 1
-        self._policy_loss += float(result.loss.detach())
-        self._ratio += float(result.ratio.mean())
-        change = float((result.ratio - 1.0).abs().max())
-        self._largest_ratio_change = max(self._largest_ratio_change, change)
+        self._policy_loss += float(result.loss)
+        self._actor_grad_norm += grad_norm
+        self._bc_loss += bc_loss
+        self._sorted = None
+        self._position.append(position)
+        self._log_ratio.append(result.log_ratio)
         self._count.index_add_(0, position, torch.ones_like(kl))
         self._kl.index_add_(0, position, kl)
         self._clipped.index_add_(0, position, result.clipped)
         return float(kl.mean())
 
-    def add_value(self, loss: Tensor, grad_norm: float) -> None:
-        """Take in one critic minibatch."""
+    def add_value(self, loss: float, grad_norm: float) -> None:
+        """Take in one optimiser step of the critic."""
         self._value_batches += 1
-        self._value_loss += float(loss.detach())
+        self._value_loss += loss
         self._critic_grad_norm += grad_norm
-
-    def add_bc(self, loss: Tensor) -> None:
-        """Take in one behaviour-cloning term."""
-        self._bc_loss += float(loss.detach())
 
     def metrics(self) -> Metrics:
         """Return means under metric names; nothing about the actor if it was not trained."""
@@ -68,13 +81,14 @@ class UpdateStatistics:
             return metrics
         batches = self._policy_batches
         count = self._count.clamp(min=1.0)
+        ratio = torch.cat(self._log_ratio).exp()
         metrics |= {
             "losses/policy_loss": self._policy_loss / batches,
-            "losses/actor_grad_norm": self.actor_grad_norm / batches,
+            "losses/actor_grad_norm": self._actor_grad_norm / batches,
             "losses/approx_kl": float(self._kl.sum() / count.sum()),
             "losses/clipfrac": float(self._clipped.sum() / count.sum()),
-            "losses/ratio_mean": self._ratio / batches,
-            "losses/ratio_max_change": self._largest_ratio_change,
+            "losses/ratio_mean": float(ratio.mean()),
+            "losses/ratio_max_change": float((ratio - 1.0).abs().max()),
             "losses/actor_minibatches": float(batches),
             "losses/stopped_early": float(self.stopped_early),
         }
@@ -85,4 +99,31 @@ class UpdateStatistics:
         ):
             metrics[f"diffusion/approx_kl_{index}"] = kl
             metrics[f"diffusion/clipfrac_{index}"] = clipped
+        for index, ratios in self._sorted_ratios().items():
+            quantiles = _order_statistics(ratios, _QUANTILES.values()).tolist()
+            for name, value in zip(_QUANTILES, quantiles, strict=True):
+                metrics[f"diffusion/ratio_{name}_{index}"] = value
         return metrics
+
+    def histograms(self) -> Histograms:
+        """Return the distribution of the ratio at every position, as 1000 of its quantiles."""
+        points = [(i + 0.5) / _HISTOGRAM_POINTS for i in range(_HISTOGRAM_POINTS)]
+        return {
+            f"diffusion/ratio_{index}": _order_statistics(ratios, points).cpu().numpy()
+            for index, ratios in self._sorted_ratios().items()
+        }
+
+    def _sorted_ratios(self) -> dict[int, Tensor]:
+        """Return the ratios of every position that was trained, in ascending order."""
+        if self._sorted is None:
+            position = torch.cat(self._position) if self._position else torch.zeros(0)
+            ratio = torch.cat(self._log_ratio).exp() if self._position else torch.zeros(0)
+            chosen = {i: ratio[position == i] for i in range(len(self._count))}
+            self._sorted = {i: part.sort().values for i, part in chosen.items() if len(part)}
+        return self._sorted
+
+
+def _order_statistics(ordered: Tensor, shares: Iterable[float]) -> Tensor:
+    """Return the members of a sorted sample that are nearest to its quantiles."""
+    wanted = torch.tensor(list(shares), device=ordered.device)
+    return ordered[(wanted * (len(ordered) - 1)).round().long()]
