@@ -139,8 +139,11 @@ def test_actions_are_clipped_before_motion_and_cost() -> None:
 
 
 @tasks
-def test_one_step_equals_the_published_definition(config: LocomotionConfig) -> None:
+def test_one_step_equals_the_published_definition(
+    config: LocomotionConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Dynamics and reward recomputed with plain MuJoCo from the public model and formulas."""
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes its warnings to a file in the working directory
     cheetah = config.name == "halfcheetah"
     folder = Path(envpool.make_spec(config.simulator_id).config.base_path)
     name = "half_cheetah" if cheetah else config.name
