@@ -3,12 +3,14 @@
 """YAML and JSON to configuration dataclasses, strictly: unknown keys and wrong types are refused.
 
 A file holds differences over the defaults. No interpolation, no code, no references to classes:
-where several kinds fit (environments), the key `name` chooses among them.
+where several kinds fit (environments), the key `name` chooses among them. The key `extends` names
+another file, relative to the one it stands in, whose settings come first.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,25 +25,47 @@ T = TypeVar("T")
 
 
 def load_config(path: Path, default: T) -> T:
-    """Return `default` changed by the settings in a YAML file.
+    """Return `default` changed by the settings in a YAML file and in those it extends.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, or holds an unknown key or a wrong type.
+        ConfigError: a file is missing, is not YAML, holds an unknown key or a wrong type, or
+            extends itself.
     """
+    return _load(Path(path), default, ())
+
+
+def _load(path: Path, default: T, above: tuple[Path, ...]) -> T:
+    """Return the settings of one file; `above` are the files that led here by `extends`."""
+    if path.resolve() in above:
+        chain = " -> ".join(str(p) for p in (*above, path.resolve()))
+        raise ConfigError(f"configurations extend each other in a circle: {chain}; remove one")
+    content = _read(path)
+    parent = content.pop("extends", None)
+    if parent is not None:
+        if not isinstance(parent, str):
+            raise ConfigError(f"{path}: extends is {parent!r}; it must be the path of one file")
+        try:
+            default = _load(path.parent / parent, default, (*above, path.resolve()))
+        except ConfigError as error:
+            raise ConfigError(f"{error} (extended by {path})") from error
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return merge(default, content)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if content is None:
-        return default
+        return {}
     if not isinstance(content, Mapping):
         raise ConfigError(f"{path} must hold settings (key: value), not {type(content).__name__}")
-    try:
-        return merge(default, content)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    return dict(content)
 
 
 def merge(default: T, changes: Mapping[str, Any], where: str = "") -> T:
@@ -55,7 +79,7 @@ def merge(default: T, changes: Mapping[str, Any], where: str = "") -> T:
     Raises:
         ConfigError: unknown key, wrong type, or values that contradict each other.
     """
-    hints = get_type_hints(type(default))
+    hints = _hints(type(default))
     known = [f.name for f in dataclasses.fields(default)]  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in changes.items():
@@ -109,7 +133,7 @@ def choose_member(hint: Any, name: str | None, current: object, path: str) -> An
 
 def _names_of(option: type) -> tuple[str, ...]:
     """Return the values of `name` that choose a dataclass: those of its Literal, if it has one."""
-    hint = get_type_hints(option).get("name")
+    hint = _hints(option).get("name")
     names = get_args(hint) if get_origin(hint) is Literal else ()
     return names or (str(getattr(option, "name", option.__name__)),)
 
@@ -124,8 +148,7 @@ def _convert(hint: Any, value: Any, current: object, path: str) -> Any:  # noqa:
     if isinstance(value, bool) and bool not in _plain_types(hint):
         raise ConfigError(f"{path} is {value!r}; it must be {describe(hint)}")
     try:
-        adapter = TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))
-        return adapter.validate_python(value)
+        return _adapter(hint).validate_python(value)
     except ValidationError as error:
         raise ConfigError(f"{path} is {value!r}; it must be {describe(hint)}") from error
 
@@ -154,3 +177,13 @@ def _dataclasses_in(hint: Any) -> list[type]:  # noqa: ANN401
 def _plain_types(hint: Any) -> tuple[Any, ...]:  # noqa: ANN401
     arguments = get_args(hint)
     return (hint, *arguments)
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+@functools.cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:  # noqa: ANN401
+    return TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))
