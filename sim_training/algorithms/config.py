@@ -93,6 +93,10 @@ class DppoConfig:
     grad_accumulate: int = 1
     """Batches whose gradients are averaged before each optimiser step; the step is the same as
     with one batch of their joint size."""
+    bf16_gradients: bool = False
+    """Compute the gradients of linear layers in bfloat16. The forward pass, and with it every
+    likelihood ratio, stays float32, as do weights and optimiser; about twice as fast on a CPU with
+    bfloat16 instructions."""
     value_fit: Literal["chunk", "pair"] = "chunk"
     """The value function sees each chunk once per epoch, or, as in the reference, once for every
     pair."""

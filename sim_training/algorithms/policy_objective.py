@@ -7,12 +7,14 @@ Legend: C chunks, K fine-tuned transitions of a chunk, P pairs (chunk, position)
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from sim_training.algorithms.config import DppoConfig
+from sim_training.networks.mixed_precision import Bf16Gradients
 from sim_training.networks.observation import TensorObservation, batch_size, take
 from sim_training.policies.protocol import LogProbReduction, Policy
 from sim_training.rl.experience import Experience
@@ -27,31 +29,38 @@ from sim_training.rl.targets import (
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of some pairs.
+    """The loss of some pairs, or of those among them that this process holds.
+
+    Every mean counts with the share of the rows that are here, so that the sum over all processes
+    is the mean over all rows.
 
     Attributes:
         total: what is minimised (a scalar).
         policy: the PPO term with its diagnostics per pair.
+        position: (P,) positions of these pairs.
         behaviour_cloning: that term before its weight (a scalar); None where it is off.
     """
 
     total: Tensor
     policy: PolicyLoss
+    position: Tensor
     behaviour_cloning: Tensor | None
 
 
 @dataclass(frozen=True)
 class BackwardResult:
-    """What is left of a minibatch after its gradients were added up.
+    """What is left of a minibatch, as far as this process holds it, after its gradients.
 
     Attributes:
-        policy: the PPO term of all its pairs.
+        policy: the PPO term of its pairs.
         position: (P,) their positions.
-        behaviour_cloning: mean of that term; 0 where it is off.
+        approx_kl: their part of the minibatch's mean divergence from the acting network.
+        behaviour_cloning: their part of the mean of that term; 0 where it is off.
     """
 
     policy: PolicyLoss
     position: Tensor
+    approx_kl: float
     behaviour_cloning: float
 
 
@@ -90,7 +99,7 @@ class PolicyObjective:
         self._discount = denoising_discounts(config.gamma_denoising, self.positions).to(device)
 
     def backward(self, experience: Experience, pairs: Tensor) -> BackwardResult:
-        """Add the gradient of a minibatch's mean loss to the parameters.
+        """Add the gradient of a minibatch's mean loss, or this process's part, to the parameters.
 
         The minibatch is worked through in parts of `batch_size` pairs. Advantages are shaped over
         all of it and each part weighs as much as it has pairs, so the gradient does not depend on
@@ -101,16 +110,27 @@ class PolicyObjective:
             pairs: (P,) numbers chunk * K + position.
         """
         advantages = self.advantages(experience, pairs)
-        results, cloning = [], 0.0
+        nothing = advantages.new_zeros(0)
+        results = [(PolicyLoss(nothing.sum(), nothing, nothing, nothing), 0.0)]
+        positions, cloning = [pairs[:0]], 0.0
         size = self.config.batch_size
         for part, shaped in zip(pairs.split(size), advantages.split(size), strict=True):
-            objective = self.loss(experience, part, shaped)
+            with self._precision():
+                objective = self.loss(experience, part, shaped)
+            if objective is None:
+                continue
             share = len(part) / len(pairs)
             (objective.total * share).backward()
             results.append((objective.policy.detached(), share))
+            positions.append(objective.position)
             if objective.behaviour_cloning is not None:
                 cloning += share * float(objective.behaviour_cloning.detach())
-        return BackwardResult(PolicyLoss.joined(results), pairs % self.positions, cloning)
+        policy = PolicyLoss.joined(results)
+        approx_kl = float(policy.kl.sum()) / len(pairs)
+        return BackwardResult(policy, torch.cat(positions), approx_kl, cloning)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        return Bf16Gradients() if self.config.bf16_gradients else nullcontext()
 
     def advantages(self, experience: Experience, pairs: Tensor) -> Tensor:
         """Return the advantages (P,) of pairs: standardised, cut, then discounted by position."""
@@ -123,35 +143,52 @@ class PolicyObjective:
         )
         return shaped * self._discount[pairs % self.positions]
 
-    def loss(self, experience: Experience, pairs: Tensor, advantages: Tensor) -> Objective:
-        """Return the mean loss of pairs with given advantages (P,)."""
-        chunk, position = pairs // self.positions, pairs % self.positions
-        observation = take(experience.observation, chunk)
+    def loss(self, experience: Experience, pairs: Tensor, advantages: Tensor) -> Objective | None:
+        """Return the mean loss of pairs with given advantages (P,); None if none of them is here.
+
+        Behaviour cloning takes one observation per K pairs, so it costs as many network rows as
+        the policy loss.
+        """
+        config, cloned = self.config, pairs[:: self.positions] // self.positions
+        noise = None
+        if config.bc_loss_coeff > 0:
+            noise = self.policy.draw_noise(len(cloned), self._generator).to(self._device)
+        kept, rows = experience.own(pairs // self.positions)
+        if not len(rows):
+            return None
+        position = pairs[kept] % self.positions
+        observation = take(experience.observation, rows)
         new = self.policy.log_prob(
             observation,
-            experience.chain[chunk, position],
-            experience.chain[chunk, position + 1],
+            experience.chain[rows, position],
+            experience.chain[rows, position + 1],
             position,
             self.reduction,
         )
-        old = experience.log_prob[chunk, position]
-        result = ppo_policy_loss(new, old, advantages, self._clip[position])
+        old = experience.log_prob[rows, position]
+        here = len(rows) / len(pairs)
+        result = ppo_policy_loss(new, old, advantages[kept], self._clip[position]).scaled(here)
         total, cloning = result.loss, None
-        if self.config.ent_coef > 0:
-            total = total - self.config.ent_coef * self.policy.entropy(observation)
-        if self.config.bc_loss_coeff > 0:
-            cloning = self.behaviour_cloning(take(observation, slice(None, None, self.positions)))
-            total = total + self.config.bc_loss_coeff * cloning
-        return Objective(total, result, cloning)
+        if config.ent_coef > 0:
+            total = total - config.ent_coef * here * self.policy.entropy(observation)
+        if noise is not None:
+            kept, rows = experience.own(cloned)
+            cloning = total.new_zeros(())
+            if len(rows):
+                mean = self.behaviour_cloning(take(experience.observation, rows), noise[kept])
+                cloning = mean * (len(rows) / len(cloned))
+            total = total + config.bc_loss_coeff * cloning
+        return Objective(total, result, position, cloning)
 
-    def behaviour_cloning(self, observation: TensorObservation) -> Tensor:
-        """Return how unlikely chains of the frozen policy are under the fine-tuned one.
+    def behaviour_cloning(self, observation: TensorObservation, noise: Tensor) -> Tensor:
+        """Return how unlikely chains of the frozen policy are under the fine-tuned one (a scalar).
 
-        One observation per K pairs, so it costs as many network rows as the policy loss.
+        Args:
+            observation: B rows.
+            noise: (B, noise_blocks, H, A) for the chains.
         """
         rows, positions = batch_size(observation), self.positions
         whole = LogProbReduction(self.policy.shape.horizon_steps)
-        noise = self.policy.draw_noise(rows, self._generator).to(self._device)
         chain = self.policy.sample(observation, noise, whole, use_base_policy=True).chain
         index = torch.arange(positions, device=self._device).repeat(rows)
         repeated = take(
