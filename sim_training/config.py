@@ -209,9 +209,13 @@ class ExportConfig:
     name: str | None = None
     """Name in the manifest; None: the folder's name."""
     ddim_steps: int | None = None
-    """DDIM steps of the exported chain; None: as trained (a DDPM policy gets its T steps)."""
+    """DDIM steps of the exported chain; None: the chain that evaluation runs."""
     eta: float | None = None
-    """DDIM noise of the exported chain; None: the policy's eval_eta."""
+    """DDIM noise of the exported chain; None: the policy's eval_eta. A DDPM policy is exported
+    with its posterior noise unless ddim_steps or eta is given."""
+    precision: Literal["fp32", "int8"] = "fp32"
+    """Of the large weight matrices; int8 is several times faster and changes the actions by what
+    the manifest's `parity` says."""
     evaluation: Path | None = None
     """evaluation.json to store in the bundle."""
     weights: Literal["auto", "ema", "model"] = "auto"

@@ -1,6 +1,6 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`dppo export`: the whole deterministic denoising chain as one ONNX graph, in a policy bundle.
+"""`dppo export`: the whole denoising chain of evaluation as one ONNX graph, in a policy bundle.
 
 The graph takes raw observations and noise and returns raw actions; normalisation, clipping and
 all denoising steps are inside, and only the network that owns a step is in it. The golden pair and
@@ -12,109 +12,29 @@ Legend: B batch, To stacked observations, Do observation size, H chunk length, A
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
-from torch import Tensor, nn
 
 from dppo_ros.core.bundle import write_bundle
 from dppo_ros.core.errors import BundleError, ConfigError
-from dppo_ros.core.normalizer import MinMaxNormalizer
 from sim_training.config import ExportConfig
 from sim_training.diffusion.policy import DiffusionPolicy
-from sim_training.diffusion.sampler import step_mean
+from sim_training.export_graph.builder import OPSET, Precision
+from sim_training.export_graph.chain import build_graph, noise_rows
 from sim_training.export_record import make_manifest
-from sim_training.networks.mlp import DiffusionMlp
 from sim_training.policies.header import PolicyHeader
 from sim_training.policy_loading import load_policy
 
-OPSET = 18
-PARITY_LIMIT = 1e-3
+PARITY_LIMIT: dict[Precision, float] = {"fp32": 1e-3, "int8": 0.1}
 """Largest accepted difference between graph and policy, in normalised action units."""
+_INT8_GOLDEN_MARGIN = 2.0
 _PARITY_ROWS = 128
 _GOLDEN_ROWS = 4
 _OUTSIDE = 1.2
-
-
-class ExportedChain(nn.Module):
-    """The evaluated chain from raw observation and noise to raw actions, unrolled."""
-
-    times: Tensor
-    observation_middle: Tensor
-    observation_half: Tensor
-    action_middle: Tensor
-    action_half: Tensor
-
-    def __init__(self, policy: DiffusionPolicy, header: PolicyHeader) -> None:
-        """Fold times, coefficients and scaling into constants.
-
-        Args:
-            policy: must sample with DDIM.
-            header: its description.
-        """
-        super().__init__()
-        config = policy.config
-        self.steps = policy.tables.evaluation
-        self.networks = nn.ModuleList(
-            [policy.network_at(position) for position in range(policy.chain_steps)]
-        )
-        self.act_steps = header.shape.act_steps
-        self.observation_clip = header.observation_clip
-        self.horizon_steps = header.shape.horizon_steps
-        self.stochastic = config.eval_eta > 0
-        self.noise_clip = config.randn_clip_value
-        self.clean_clip = config.denoised_clip_value
-        self.action_clip = config.final_action_clip_value
-        self._register("observation", header.observation_normalizer)
-        self._register("action", header.action_normalizer)
-        with torch.no_grad():
-            times = torch.cat(
-                [
-                    policy.network_at(i).encode_time(self.steps.time[i : i + 1])
-                    for i in range(policy.chain_steps)
-                ]
-            )
-        self.register_buffer("times", times)
-
-    def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
-        """Return raw actions (B, act_steps, A).
-
-        Args:
-            observation: (B, To, Do) raw units.
-            noise: (B, H, A) standard normal; with eval_eta > 0 (B, (S+1) H, A), the initial noise
-                followed by that of every step.
-        """
-        scaled = (observation - self.observation_middle) / self.observation_half
-        state = scaled.clamp(-self.observation_clip, self.observation_clip)
-        features: dict[int, Tensor] = {}
-        size = self.horizon_steps
-        x = noise[:, :size]
-        for position, network in enumerate(self.networks):
-            assert isinstance(network, DiffusionMlp)
-            if id(network) not in features:
-                features[id(network)] = network.encode_observation({"state": state})
-            time = self.times[position].expand(x.shape[0], -1)
-            predicted = network.denoise(x, time, features[id(network)])
-            x = step_mean(self.steps, position, x, predicted, self.clean_clip)
-            if self.stochastic and position + 1 < len(self.networks):
-                drawn = noise[:, (position + 1) * size : (position + 2) * size]
-                x = x + self.steps.std[position] * drawn.clamp(-self.noise_clip, self.noise_clip)
-        if self.action_clip is not None:
-            x = x.clamp(-self.action_clip, self.action_clip)
-        return x[:, : self.act_steps] * self.action_half + self.action_middle
-
-    def _register(self, name: str, normalizer: MinMaxNormalizer) -> None:
-        middle = 0.5 * (normalizer.maximum + normalizer.minimum)
-        half = 0.5 * (normalizer.maximum - normalizer.minimum)
-        self.register_buffer(f"{name}_middle", torch.from_numpy(middle.astype(np.float32)))
-        self.register_buffer(f"{name}_half", torch.from_numpy(half.astype(np.float32)))
 
 
 @dataclass(frozen=True)
@@ -131,18 +51,21 @@ def run_export(config: ExportConfig) -> Path:
 
     Raises:
         BundleError: the graph does not reproduce the policy, or the folder is busy.
+        ConfigError: the policy is of a kind that has no chain to export.
     """
     loaded = load_policy(config.policy, config.weights)
     policy = loaded.policy
     if not isinstance(policy, DiffusionPolicy):
-        raise ConfigError(f"{config.policy} is not a diffusion policy; only these can be exported")
-    steps = config.ddim_steps or policy.chain_steps
-    if not policy.config.use_ddim or steps != policy.chain_steps:
-        policy = policy.with_ddim(steps)
+        raise ConfigError(
+            f"{config.policy} holds a {loaded.header.network.name!r} policy; only diffusion "
+            "policies ('mlp', 'unet') can be exported"
+        )
+    if config.ddim_steps is not None or config.eta is not None:
+        policy = policy.with_ddim(config.ddim_steps or policy.chain_steps)
     policy = policy.with_eval_eta(config.eta)
-    graph = export_graph(policy, loaded.header)
+    graph = build_graph(policy, loaded.header, config.precision)
     samples = sample_pairs(policy, loaded.header, _PARITY_ROWS)
-    parity = measure_parity(graph, samples, loaded.header)
+    parity = measure_parity(graph, samples, loaded.header, config.precision)
     golden = {
         "observation": samples.observation[:_GOLDEN_ROWS],
         "noise": samples.noise[:_GOLDEN_ROWS],
@@ -150,53 +73,6 @@ def run_export(config: ExportConfig) -> Path:
     }
     manifest = make_manifest(config, loaded, policy, parity)
     return write_bundle(config.out, manifest, graph, golden, overwrite=config.overwrite).path
-
-
-def export_graph(policy: DiffusionPolicy, header: PolicyHeader) -> bytes:
-    """Return the serialised ONNX graph of a policy that samples with DDIM.
-
-    Raises:
-        ConfigError: the policy's chain is not DDIM, so one noise input does not determine it.
-    """
-    if not policy.config.use_ddim:
-        raise ConfigError("only a DDIM chain can be exported; set --ddim-steps")
-    shape = header.shape
-    chain = ExportedChain(policy, header).eval()
-    observation = torch.zeros(2, shape.cond_steps, shape.obs_dim)
-    noise = torch.zeros(2, noise_rows(policy, header), shape.action_dim)
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    quiet = logging.getLogger("torch.onnx")
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                chain,
-                (observation, noise),
-                input_names=["observation", "noise"],
-                output_names=["actions"],
-                opset_version=OPSET,
-                dynamic_shapes={"observation": {0: batch}, "noise": {0: batch}},
-                dynamo=True,
-                verbose=False,
-                optimize=True,
-            )
-    finally:
-        quiet.setLevel(level)
-    assert program is not None
-    model = program.model_proto
-    _strip_private_text(model)
-    onnx.checker.check_model(model)
-    buffer = io.BytesIO()
-    onnx.save_model(model, buffer)
-    return buffer.getvalue()
-
-
-def noise_rows(policy: DiffusionPolicy, header: PolicyHeader) -> int:
-    """Return the rows of the noise input: a block of H for each use of noise in the chain."""
-    blocks = policy.chain_steps + 1 if policy.config.eval_eta > 0 else 1
-    return blocks * header.shape.horizon_steps
 
 
 def sample_pairs(
@@ -207,7 +83,7 @@ def sample_pairs(
     shape = header.shape
     scaled = rng.uniform(-_OUTSIDE, _OUTSIDE, (rows, shape.cond_steps, shape.obs_dim))
     raw = header.observation_normalizer.denormalize(scaled).astype(np.float32)
-    size = (rows, noise_rows(policy, header), shape.action_dim)
+    size = (rows, noise_rows(policy), shape.action_dim)
     noise = rng.standard_normal(size, dtype=np.float32)
     state = header.observation_normalizer.normalize(raw, clip=header.observation_clip)
     block = torch.zeros(rows, policy.chain_steps + 1, shape.horizon_steps, shape.action_dim)
@@ -220,8 +96,16 @@ def sample_pairs(
     return Samples(raw, noise, actions)
 
 
-def measure_parity(graph: bytes, samples: Samples, header: PolicyHeader) -> dict[str, object]:
+def measure_parity(
+    graph: bytes, samples: Samples, header: PolicyHeader, precision: Precision = "fp32"
+) -> dict[str, object]:
     """Return how far ONNX Runtime's outputs are from the policy's.
+
+    Args:
+        graph: the serialised graph.
+        samples: from `sample_pairs`; its rows reach beyond the range of the data.
+        header: scaling of the actions.
+        precision: what the graph was built with.
 
     Raises:
         BundleError: further than `PARITY_LIMIT`, or not finite.
@@ -232,34 +116,30 @@ def measure_parity(graph: bytes, samples: Samples, header: PolicyHeader) -> dict
     error = np.abs(actions - samples.actions)
     half = 0.5 * (header.action_normalizer.maximum - header.action_normalizer.minimum)
     scaled = float((error / half).max())
-    if not scaled <= PARITY_LIMIT:
+    if not scaled <= PARITY_LIMIT[precision]:
         raise BundleError(
             f"the exported graph differs from the policy by {scaled:.3g} in normalised units, more "
-            f"than {PARITY_LIMIT}; nothing was written. Check that the weights are finite and "
-            "report this with the versions of torch and onnxruntime"
+            f"than {PARITY_LIMIT[precision]} (precision {precision}); nothing was written. "
+            + (
+                "Export with --precision fp32"
+                if precision == "int8"
+                else "Check that the weights are finite and report this with the versions of "
+                "torch and onnxruntime"
+            )
         )
-    return {
+    record: dict[str, object] = {
+        "precision": precision,
         "max_abs_error": float(error.max()),
         "mean_abs_error": float(error.mean()),
         "max_abs_error_normalised": scaled,
+        "mean_abs_error_normalised": float((error / half).mean()),
+        "limit_normalised": PARITY_LIMIT[precision],
         "rows": len(samples.noise),
         "torch": torch.__version__,
         "onnxruntime": onnxruntime.__version__,
         "opset": OPSET,
     }
-
-
-def _strip_private_text(model: onnx.ModelProto) -> None:
-    """Remove source locations, which would carry this machine's paths to the robot."""
-    model.doc_string = ""
-    del model.metadata_props[:]
-    for graph in [model.graph, *model.functions]:
-        graph.doc_string = ""
-        del graph.metadata_props[:]
-        for node in graph.node:
-            node.doc_string = ""
-            del node.metadata_props[:]
-    for value in [*model.graph.value_info, *model.graph.input, *model.graph.output]:
-        del value.metadata_props[:]
-    for initializer in model.graph.initializer:
-        del initializer.metadata_props[:]
+    if precision == "int8":
+        # The default tolerance is a multiple of a rounding error, far too wide for this one.
+        record["golden_tolerance"] = _INT8_GOLDEN_MARGIN * float(error.max())
+    return record

@@ -32,7 +32,7 @@ def make_manifest(
     Args:
         config: names and files chosen by the user.
         loaded: where the policy came from.
-        policy: the policy as exported, with its DDIM chain.
+        policy: the policy as exported, with its chain.
         parity: result of `measure_parity`.
 
     Raises:
@@ -53,8 +53,9 @@ def make_manifest(
         denoising=DenoisingSettings(
             denoising_steps=diffusion.denoising_steps,
             ft_denoising_steps=diffusion.ft_denoising_steps if header.finetuned else 0,
-            ddim_steps=diffusion.ddim_steps,
-            eta=policy.config.eval_eta,
+            ddim_steps=policy.chain_steps,
+            # DDPM is DDIM with all steps and eta 1.
+            eta=diffusion.eval_eta if diffusion.use_ddim else 1.0,
             denoised_clip_value=diffusion.denoised_clip_value,
             final_action_clip_value=diffusion.final_action_clip_value,
         ),

@@ -36,7 +36,8 @@ class DenoisingSettings:
         denoising_steps: Steps K of the training schedule.
         ft_denoising_steps: Last K' of the executed steps that use the fine-tuned network.
         ddim_steps: Steps S that the graph executes.
-        eta: DDIM noise level of the exported chain; above 0 every step takes noise of its own.
+        eta: DDIM noise level of the exported chain; above 0 every step takes noise of its own. A
+            DDPM chain is one of all steps with eta 1.
         denoised_clip_value: Clip of the predicted clean action, normalised; None for no clip.
         final_action_clip_value: Clip of the final action, normalised; None for no clip.
     """

@@ -198,8 +198,12 @@ def _envelope(reader: JsonReader) -> ActionEnvelope:
 
 
 def _parity(reader: JsonReader) -> dict[str, object]:
-    reader.child("parity").number("max_abs_error", minimum=0.0)
-    return reader.mapping("parity")
+    parity = reader.child("parity")
+    parity.number("max_abs_error", minimum=0.0)
+    record = reader.mapping("parity")
+    if "golden_tolerance" in record:
+        parity.number("golden_tolerance", minimum=0.0)
+    return record
 
 
 def _files(reader: JsonReader) -> dict[str, str]:

@@ -152,12 +152,18 @@ class PolicyRuntime:
 def golden_tolerance(bundle: PolicyBundle) -> float:
     """Return how far a replayed action may be from the golden one, raw units.
 
-    Ten times the parity error measured at export (another CPU rounds differently), but at least
+    What the exporter recorded as ``golden_tolerance`` (reduced precision), else ten times the
+    parity error measured at export (another CPU rounds differently); at least
     ``DEFAULT_GOLDEN_TOLERANCE``.
     """
-    recorded = bundle.manifest.parity["max_abs_error"]
-    parity = float(recorded) if isinstance(recorded, (int, float)) else 0.0
-    return max(DEFAULT_GOLDEN_TOLERANCE, _PARITY_MARGIN * parity)
+    parity = bundle.manifest.parity
+    if "golden_tolerance" in parity:
+        return max(DEFAULT_GOLDEN_TOLERANCE, _number(parity["golden_tolerance"]))
+    return max(DEFAULT_GOLDEN_TOLERANCE, _PARITY_MARGIN * _number(parity["max_abs_error"]))
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
 
 
 def _choose_providers(wanted: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -1,0 +1,228 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Exported graphs against the policies they come from, for every kind of layer and chain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from dppo_ros.core.bundle import load_bundle
+from dppo_ros.core.errors import BundleError, ConfigError
+from dppo_ros.core.normalizer import MinMaxNormalizer
+from dppo_ros.core.runtime import PolicyRuntime, golden_tolerance
+from dppo_ros.core.spec import Field, VectorSpec
+from sim_training.config import ExportConfig
+from sim_training.diffusion.config import DiffusionConfig
+from sim_training.diffusion.policy import DiffusionPolicy
+from sim_training.export import PARITY_LIMIT, measure_parity, run_export, sample_pairs
+from sim_training.export_graph.builder import GraphBuilder
+from sim_training.export_graph.chain import build_graph, noise_rows
+from sim_training.export_graph.layers import activation, linear
+from sim_training.networks.config import (
+    DiffusionMlpConfig,
+    DiffusionNetworkConfig,
+    DiffusionUnetConfig,
+    GaussianConfig,
+)
+from sim_training.networks.layers import ACTIVATIONS
+from sim_training.networks.shape import PolicyShape
+from sim_training.policies.header import PolicyHeader
+from sim_training.policy_loading import load_policy
+
+SHAPE = PolicyShape(obs_dim=5, action_dim=3, cond_steps=2, horizon_steps=4, act_steps=3)
+DDIM = DiffusionConfig(use_ddim=True, ddim_steps=4, ft_denoising_steps=2)
+DDPM = DiffusionConfig(denoising_steps=3, ft_denoising_steps=2)
+
+
+def make_header(network: DiffusionNetworkConfig, diffusion: DiffusionConfig) -> PolicyHeader:
+    def spec(name: str, size: int) -> VectorSpec:
+        components = tuple(f"c{i}" for i in range(size))
+        return VectorSpec((Field(name, size, "1", "none", components),))
+
+    def ends(size: int) -> MinMaxNormalizer:
+        return MinMaxNormalizer(-1.0 - np.arange(size), 2.0 + np.arange(size))
+
+    return PolicyHeader(
+        task="toy_reach",
+        env={},
+        network=network,
+        diffusion=diffusion,
+        gaussian=GaussianConfig(),
+        shape=SHAPE,
+        observation_spec=spec("seen", SHAPE.obs_dim),
+        action_spec=spec("done", SHAPE.action_dim),
+        observation_normalizer=ends(SHAPE.obs_dim),
+        action_normalizer=ends(SHAPE.action_dim),
+        observation_clip=1.1,
+        control_rate_hz=10.0,
+        finetuned=True,
+    )
+
+
+def make_policy(header: PolicyHeader) -> DiffusionPolicy:
+    """A policy whose two networks differ, with weights that reach the clips."""
+    torch.manual_seed(0)
+    policy = header.build_policy()
+    assert isinstance(policy, DiffusionPolicy) and policy.actor_ft is not None
+    for parameter in policy.parameters():
+        parameter.requires_grad_(False).add_(0.1 * torch.randn_like(parameter))
+    return policy.eval()
+
+
+NETWORKS: dict[str, DiffusionNetworkConfig] = {
+    "residual": DiffusionMlpConfig(mlp_dims=(24, 24, 24)),
+    "residual_norm": DiffusionMlpConfig(
+        mlp_dims=(24,) * 5, use_layernorm=True, cond_mlp_dims=(16, 8), activation_type="ReLU"
+    ),
+    "plain_norm": DiffusionMlpConfig(
+        mlp_dims=(24, 16), residual_style=False, use_layernorm=True, obs_fourier_features=2
+    ),
+    "unet": DiffusionUnetConfig(dim=16, dim_mults=(1, 2, 2)),
+    "unet_shift": DiffusionUnetConfig(
+        dim=8, n_groups=4, kernel_size=3, cond_predict_scale=False, smaller_encoder=True
+    ),
+}
+CHAINS = {
+    "ddim": DDIM,
+    "ddim_noise": DiffusionConfig(
+        use_ddim=True,
+        ddim_steps=4,
+        ft_denoising_steps=4,
+        eval_eta=0.7,
+        final_action_clip_value=None,
+    ),
+    "one_step": DiffusionConfig(use_ddim=True, ddim_steps=1, ft_denoising_steps=1, eval_eta=1.0),
+    "ddpm": DDPM,
+}
+
+
+@pytest.mark.parametrize(
+    ("network", "chain"),
+    [
+        ("residual", "ddim"),
+        ("residual", "ddpm"),
+        ("residual", "one_step"),
+        ("residual_norm", "ddpm"),
+        ("plain_norm", "ddim_noise"),
+        ("unet", "ddpm"),
+        ("unet_shift", "ddim_noise"),
+    ],
+)
+def test_the_graph_computes_what_the_policy_does(network: str, chain: str) -> None:
+    header = make_header(NETWORKS[network], CHAINS[chain])
+    policy = make_policy(header)
+    graph = build_graph(policy, header)
+    samples = sample_pairs(policy, header, 16)
+    parity = measure_parity(graph, samples, header)
+    assert 0.0 < float(str(parity["max_abs_error_normalised"])) < 2e-5
+    assert np.abs(samples.actions[0] - samples.actions[1]).max() > 1e-2
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    single = {"observation": samples.observation[3:4], "noise": samples.noise[3:4]}
+    np.testing.assert_allclose(
+        session.run(["actions"], single)[0], samples.actions[3:4], rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_activations_hold_at_large_arguments(name: str) -> None:
+    layer = ACTIVATIONS[name]()
+    builder = GraphBuilder()
+    out = activation(builder, "x", layer)
+    graph = builder.to_bytes({"x": (onnx.TensorProto.FLOAT, (9,))}, out, "y", (9,))
+    x = np.array([[-200, -90, -5, -0.3, 0, 0.3, 5, 90, 200]], dtype=np.float32)
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    expected = layer(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(session.run(["y"], {"x": x})[0], expected, rtol=2e-6, atol=3e-6)
+
+
+def test_an_unknown_activation_is_refused() -> None:
+    with pytest.raises(ConfigError, match="Hardswish cannot be exported"):
+        activation(GraphBuilder(), "x", nn.Hardswish())
+
+
+def test_equal_constants_are_stored_once_and_shared_weights_too() -> None:
+    header = make_header(NETWORKS["residual"], DDIM)
+    policy = make_policy(header)
+    for chain, networks in ((policy.with_ddim(1), 1), (policy.with_ddim(4), 2)):
+        constants = onnx.load_from_string(build_graph(chain, header)).graph.initializer
+        square = [tensor for tensor in constants if list(tensor.dims) == [24, 24]]
+        assert len(square) == 2 * networks
+
+
+def test_bytes_times_scales_are_the_weights_and_products_are_close() -> None:
+    """Columns are not a multiple of the block, so the last block is padded."""
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((256, 300)).astype(np.float32)
+    bias = rng.standard_normal(256).astype(np.float32)
+    builder = GraphBuilder("int8")
+    graph = builder.to_bytes(
+        {"x": (onnx.TensorProto.FLOAT, (300,))}, linear(builder, "x", weight, bias), "y", (256,)
+    )
+    node = onnx.load_from_string(graph).graph.node[0]
+    assert node.op_type == "MatMulNBits"
+    stored, scale = (
+        onnx.numpy_helper.to_array(t)
+        for t in onnx.load_from_string(graph).graph.initializer
+        if t.name in node.input[1:3]
+    )
+    decoded = (stored.astype(np.float32) - 128.0) * scale.reshape(256, -1, 1)
+    error = np.abs(decoded.reshape(256, -1)[:, :300] - weight)
+    assert (error <= 0.5 * scale.reshape(256, -1).repeat(64, 1)[:, :300] * 1.0001).all()
+    x = rng.standard_normal((2, 300)).astype(np.float32)
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    difference = session.run(["y"], {"x": x})[0] - (x @ weight.T + bias)
+    assert 0.0 < np.abs(difference).std() < 0.01 * np.sqrt(300)
+
+
+@pytest.mark.parametrize("diffusion", [DDIM, DDPM])
+def test_eight_bit_graphs_are_smaller_and_near(diffusion: DiffusionConfig) -> None:
+    header = make_header(DiffusionMlpConfig(mlp_dims=(256, 256, 256)), diffusion)
+    torch.manual_seed(0)
+    policy = header.build_policy().eval().requires_grad_(False)
+    assert isinstance(policy, DiffusionPolicy)
+    samples = sample_pairs(policy, header, 32)
+    exact, coarse = build_graph(policy, header), build_graph(policy, header, "int8")
+    assert len(coarse) < 0.5 * len(exact)
+    parity = measure_parity(coarse, samples, header, "int8")
+    assert 1e-5 < float(str(parity["mean_abs_error_normalised"])) < 5e-3
+    with pytest.raises(BundleError, match=r"more than 0.001 \(precision fp32\)"):
+        measure_parity(coarse, samples, header)
+    wrong = samples.actions + 0.2 * (header.action_normalizer.maximum + 10.0).astype(np.float32)
+    changed = type(samples)(samples.observation, samples.noise, wrong)
+    with pytest.raises(BundleError, match="Export with --precision fp32"):
+        measure_parity(coarse, changed, header, "int8")
+
+
+def test_a_bundle_states_its_precision(pretrained: Path, tmp_path: Path) -> None:
+    folder = run_export(ExportConfig(policy=pretrained, out=tmp_path / "b", precision="int8"))
+    bundle = load_bundle(folder)
+    parity = bundle.manifest.parity
+    assert parity["precision"] == "int8"
+    assert parity["limit_normalised"] == PARITY_LIMIT["int8"]
+    recorded = float(str(parity["golden_tolerance"]))
+    assert recorded == 2.0 * float(str(parity["max_abs_error"]))
+    assert golden_tolerance(bundle) == max(1e-4, recorded)
+    assert PolicyRuntime(bundle).golden_error <= golden_tolerance(bundle)
+
+
+def test_a_ddpm_policy_is_exported_with_its_posterior_noise(
+    pretrained: Path, tmp_path: Path
+) -> None:
+    """Also as DDIM where one asks for it; the manifest then says so."""
+    loaded = load_policy(pretrained)
+    assert isinstance(loaded.policy, DiffusionPolicy)
+    ddpm = loaded.policy.with_chain(DiffusionConfig(ft_denoising_steps=0))
+    assert noise_rows(ddpm) == 21 * 4
+    assert noise_rows(ddpm.with_ddim(20)) == 4
+    # DDPM is DDIM with every step and eta 1.
+    both = ddpm.with_ddim(20).with_eval_eta(1.0)
+    noise = ddpm.draw_noise(3, torch.Generator().manual_seed(0))
+    seen = {"state": torch.zeros(3, 1, 4)}
+    torch.testing.assert_close(ddpm.act(seen, noise), both.act(seen, noise), atol=1e-4, rtol=1e-4)
