@@ -56,7 +56,7 @@ class ImportConfig:
     checkpoint: Path = Path("state.pt")
     """The reference's checkpoint/state_<n>.pt, pre-trained or fine-tuned."""
     out: Path = Path("runs/imported")
-    """Checkpoint folder to write; must not exist unless --overwrite."""
+    """Run directory to write; must not exist, unless --overwrite replaces the policy in it."""
     env: EnvConfig | None = None
     """Required: the task the policy was trained on."""
     normalization: Path | None = None

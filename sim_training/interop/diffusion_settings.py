@@ -12,9 +12,6 @@ from sim_training.interop.config import ImportedChain
 from sim_training.interop.findings import OPTION, Findings, source_of
 from sim_training.interop.sections import ReferenceCheckpoint, Weights, some
 
-_ETA_RANGE = (0.1, 1.0)
-"""Limits of eta in every shipped DDIM setting; the file holds a logit relative to them."""
-
 
 def diffusion_settings(
     chain: ImportedChain, source: ReferenceCheckpoint, is_diffusion: bool, findings: Findings
@@ -94,7 +91,8 @@ def read_eta(eta: Weights) -> float:
             "the DDIM noise (eta) differs between action dimensions; only one number for all can "
             "be imported"
         )
-    low, high = _ETA_RANGE
+    # The file holds a logit relative to limits that every shipped DDIM setting has.
+    low, high = DiffusionConfig.eta_min, DiffusionConfig.eta_max
     value = low + 0.5 * (high - low) * (math.tanh(float(logits[0])) + 1.0)
     return float(f"{value:.6g}")
 

@@ -9,6 +9,7 @@ inferred, given or assumed is printed and kept in the checkpoint.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from torch import Tensor, nn
 
 from dppo_ros.core.errors import CheckpointError, ConfigError
 from dppo_ros.core.normalizer import MinMaxNormalizer
-from sim_training.checkpoint import Checkpoint, save_checkpoint
-from sim_training.config_file import to_plain
+from sim_training.checkpoint import Checkpoint, checkpoint_name, save_checkpoint
+from sim_training.config_file import save_config, to_plain
 from sim_training.data.reference_files import read_normalization
 from sim_training.data.task_layouts import task_layout
 from sim_training.interop.config import ImportConfig
@@ -45,7 +46,7 @@ class Imported:
     """What an import wrote.
 
     Attributes:
-        path: checkpoint folder.
+        path: run directory.
         findings: settings with their sources.
     """
 
@@ -53,7 +54,7 @@ class Imported:
     findings: Findings
 
     def summary(self) -> str:
-        """Return the table of findings and where the checkpoint is."""
+        """Return the table of findings and where the policy is."""
         return f"{self.findings.table()}\n{self.path}"
 
 
@@ -64,8 +65,7 @@ def run_import(config: ImportConfig) -> Imported:
         CheckpointError: it cannot be read, is incomplete, or a required setting is missing.
         ConfigError: settings contradict each other, or the output exists already.
     """
-    if config.out.exists() and not config.overwrite:
-        raise ConfigError(f"{config.out} exists; choose another --out or give --overwrite")
+    _check_output(config)
     findings = Findings()
     source = split_checkpoint(read_torch_file(config.checkpoint), config.checkpoint)
     reading = read_network(source.base, config, findings)
@@ -79,16 +79,31 @@ def run_import(config: ImportConfig) -> Imported:
         "findings": findings.to_json(),
         "critic": critic,
     }
+    name = checkpoint_name(source.iteration)
     checkpoint = Checkpoint(
-        path=config.out,
+        path=config.out / "checkpoints" / name,
         iteration=source.iteration,
         header=header.to_json(),
         model=tensors,
         training={"imported": record},
-        loop={},
+        loop={"algorithm": "import", "elapsed_s": 0.0},
     )
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    return Imported(save_checkpoint(config.out, checkpoint), findings)
+    shutil.rmtree(config.out / "checkpoints", ignore_errors=True)
+    save_checkpoint(checkpoint.path, checkpoint)
+    save_config(config.out / "config.yaml", config)
+    return Imported(config.out, findings)
+
+
+def _check_output(config: ImportConfig) -> None:
+    if not config.out.exists():
+        return
+    if not config.overwrite:
+        raise ConfigError(f"{config.out} exists; choose another --out or give --overwrite")
+    if not (config.out / "config.yaml").is_file():
+        raise ConfigError(
+            f"{config.out} is not a run directory, so --overwrite leaves it alone; choose another "
+            "--out"
+        )
 
 
 def _header(
@@ -135,7 +150,19 @@ def _header(
         observation_clip=clip,
         control_rate_hz=rate,
         finetuned=source.finetuned,
+        envelope=_envelope(limits[1], findings),
     )
+
+
+def _envelope(action: MinMaxNormalizer, findings: Findings) -> dict[str, list[float]]:
+    """Return the range of demonstrated actions, which is what scaled them to [-1, 1]."""
+    span = action.maximum - action.minimum
+    findings.note("envelope.max_step_change", "the whole range", "unknown to the reference")
+    return {
+        "minimum": action.minimum.tolist(),
+        "maximum": action.maximum.tolist(),
+        "max_step_change": span.tolist(),
+    }
 
 
 def _assumed_limits(
