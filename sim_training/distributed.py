@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -26,26 +26,9 @@ from torch import Tensor, nn
 
 from dppo_ros.core.errors import ConfigError, DistributedError, DppoError
 from sim_training.config import RunConfig
+from sim_training.share import Share
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Share:
-    """The rows `first` ... `first + count - 1` of `total`, on which one process works."""
-
-    first: int
-    count: int
-    total: int
-
-    @property
-    def weight(self) -> float:
-        """This share as part of the whole; weighted means of all processes add up to the mean."""
-        return self.count / self.total
-
-    def of(self, whole: Tensor) -> Tensor:
-        """Return these rows of a tensor with `total` rows."""
-        return whole if self.count == self.total else whole[self.first : self.first + self.count]
 
 
 class World:
@@ -117,11 +100,11 @@ class World:
         """Return (M, N) from the columns (M, n) of every process, n the same everywhere."""
         if self.size == 1:
             return part
-        part = part.contiguous()
-        parts = [torch.empty_like(part) for _ in range(self.size)]
+        sent = part.to(torch.uint8 if part.dtype == torch.bool else part.dtype).contiguous()
+        parts = [torch.empty_like(sent) for _ in range(self.size)]
         with self._watched():
-            dist.all_gather(parts, part)
-        return torch.cat(parts, dim=1)
+            dist.all_gather(parts, sent)
+        return torch.cat(parts, dim=1).to(part.dtype)
 
     def add(self, values: Tensor, largest: bool = False) -> Tensor:
         """Return the sum, or the elementwise maximum, of a tensor over all processes."""

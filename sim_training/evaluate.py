@@ -18,6 +18,7 @@ import torch
 
 from sim_training.checkpoint import find_checkpoint
 from sim_training.config import EvalConfig, EvaluateConfig
+from sim_training.distributed import ALONE, World
 from sim_training.envs.chunk import ChunkEnv, ChunkSettings
 from sim_training.envs.make import EnvConfig, make_env_config, make_step_env
 from sim_training.envs.protocol import ChunkStep, Float32Array
@@ -138,15 +139,21 @@ def make_eval_env(
 
 
 def make_evaluator(
-    header: PolicyHeader, env: EnvConfig, config: EvalConfig, threads: int
+    header: PolicyHeader, env: EnvConfig, config: EvalConfig, threads: int, world: World = ALONE
 ) -> Evaluator:
-    """Return the function that scores policies during training, always on the same episodes."""
-    step_env = make_step_env(env, min(config.n_envs, config.n_episodes), threads)
+    """Return the function that scores policies during training, always on the same episodes.
+
+    With several processes each of them runs some of the episodes and all know the result.
+    """
+    first, last = config.seed, config.seed + config.n_episodes
+    episodes = range(first + world.rank, last, world.size)
+    n_envs = -(-min(config.n_envs, config.n_episodes) // world.size)
+    step_env = make_step_env(env, n_envs, threads)
 
     def score(policy: TrainablePolicy) -> EvaluationScore:
-        seeds = SeedList(range(config.seed, config.seed + config.n_episodes))
-        chunk_env = ChunkEnv(step_env, chunk_settings(header), seeds)
-        result = evaluate_policy(policy, chunk_env, config.n_episodes)
+        chunk_env = ChunkEnv(step_env, chunk_settings(header), SeedList(episodes))
+        part = evaluate_policy(policy, chunk_env, len(episodes))
+        result = part.joined(world.gather(part.episodes))
         phases = sum(result.phase_reached().values())
         rank = (result.success_rate, result.mean(lambda e: e.reward), phases)
         return EvaluationScore(result.metrics(), rank)

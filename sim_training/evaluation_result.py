@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,11 @@ class EvaluationResult:
     episodes: tuple[Episode, ...]
     wall_s: float
     settings: dict[str, Any] = field(default_factory=dict)
+
+    def joined(self, parts: Sequence[tuple[Episode, ...]]) -> EvaluationResult:
+        """Return the result with the episodes of several processes, this one's among them."""
+        episodes = sorted((one for part in parts for one in part), key=lambda one: one.seed)
+        return replace(self, episodes=tuple(episodes))
 
     @property
     def successes(self) -> int:

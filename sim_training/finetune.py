@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.normalizer import MinMaxNormalizer
+from sim_training.algorithms.config import DppoConfig
 from sim_training.algorithms.dppo import Dppo
 from sim_training.checkpoint import load_module, numbered_checkpoints
 from sim_training.config import FinetuneConfig
 from sim_training.config_file import to_plain
 from sim_training.diffusion.policy import DiffusionPolicy
+from sim_training.distributed import World, open_world
 from sim_training.envs.chunk import ChunkEnv
 from sim_training.envs.make import make_step_env
 from sim_training.envs.protocol import NominalEnv, StepEnv
@@ -31,25 +33,43 @@ from sim_training.train import TrainingLoop
 
 
 def run_finetune(config: FinetuneConfig) -> Path:
-    """Fine-tune a policy and return the newest checkpoint folder."""
-    seed_everything(config.run)
-    step_env = make_step_env(config.env, config.train.n_envs, config.run.env_threads)
-    try:
-        return _finetune(config, step_env)
-    finally:
-        step_env.close()
+    """Fine-tune a policy, alone or as one of several processes; return the newest checkpoint."""
+    with open_world(config.run) as world:
+        _check_shares(config.train, world.size)
+        seed_everything(config.run)
+        share = world.share(config.train.n_envs)
+        step_env = make_step_env(config.env, share.count, config.run.env_threads)
+        try:
+            return _finetune(config, step_env, world)
+        finally:
+            step_env.close()
 
 
-def _finetune(config: FinetuneConfig, step_env: StepEnv) -> Path:
+def _check_shares(train: DppoConfig, processes: int) -> None:
+    if train.n_envs % processes:
+        raise ConfigError(
+            f"train.n_envs is {train.n_envs} but {processes} processes share the environments; "
+            f"choose a multiple of {processes}"
+        )
+    if train.batch_size < processes:
+        raise ConfigError(
+            f"train.batch_size is {train.batch_size} but {processes} processes share every "
+            "minibatch; raise it, or start fewer processes"
+        )
+
+
+def _finetune(config: FinetuneConfig, step_env: StepEnv, world: World) -> Path:
+    run = world.localise(config.run)
     header, policy = _start(config, step_env)
-    policy = policy.to(config.run.device)
-    critic = StateCritic(config.critic, header.shape, header.layout).to(config.run.device)
-    env = ChunkEnv(step_env, chunk_settings(header), SeedStream(config.run.seed))
-    algorithm = Dppo(config.train, policy, critic, env, config.n_train_itr, config.run.seed)
+    policy = policy.to(run.device)
+    critic = StateCritic(config.critic, header.shape, header.layout).to(run.device)
+    first_env = world.share(config.train.n_envs).first
+    env = ChunkEnv(step_env, chunk_settings(header), SeedStream(run.seed, first_env))
+    algorithm = Dppo(config.train, policy, critic, env, config.n_train_itr, run.seed, world)
     evaluator = None
-    if config.run.val_freq:
-        evaluator = make_evaluator(header, config.env, config.eval, config.run.env_threads)
-    return TrainingLoop(config.run, algorithm, header, config, evaluator).run()
+    if run.val_freq:
+        evaluator = make_evaluator(header, config.env, config.eval, run.env_threads, world)
+    return TrainingLoop(run, algorithm, header, config, evaluator, world).run()
 
 
 def _start(config: FinetuneConfig, step_env: StepEnv) -> tuple[PolicyHeader, TrainablePolicy]:

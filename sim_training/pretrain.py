@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from sim_training.config import PretrainConfig, RunConfig
 from sim_training.config_file import to_plain
 from sim_training.data.formats import EpisodeDataset, read_dataset
 from sim_training.data.sequence import WindowDataset, make_windows
+from sim_training.distributed import World, open_world
 from sim_training.networks.shape import PolicyShape
 from sim_training.policies.header import PolicyHeader
 from sim_training.policies.make import TrainablePolicy
@@ -25,9 +27,16 @@ from sim_training.train import Evaluator, TrainingLoop
 
 
 def run_pretrain(config: PretrainConfig) -> Path:
-    """Pre-train a policy and return its newest checkpoint folder."""
-    seed_everything(config.run)
+    """Pre-train a policy, alone or as one of several processes; return its newest checkpoint."""
+    with open_world(config.run) as world:
+        seed_everything(config.run)
+        return _pretrain(config, world)
+
+
+def _pretrain(config: PretrainConfig, world: World) -> Path:
+    run = world.localise(config.run)
     dataset = read_dataset(config.dataset)
+    world.require_same(dataset.data_hash, f"the data in {config.dataset}")
     task = dataset.metadata.get("task")
     if task is not None and task != config.env.name:
         raise ConfigError(
@@ -35,13 +44,12 @@ def run_pretrain(config: PretrainConfig) -> Path:
             f"{task!r}; set env.name to the dataset's task"
         )
     header = make_header(config, dataset)
-    windows, validation = split_windows(config, dataset)
-    policy = _start_policy(config, header).to(config.run.device)
-    algorithm = DiffusionBc(
-        config.train, policy, windows, validation, train_steps(config, windows), config.run.seed
-    )
-    loop = TrainingLoop(config.run, algorithm, header, config, _make_evaluator(config, header))
-    return loop.run()
+    windows, validation = split_windows(replace(config, run=run), dataset)
+    policy = _start_policy(config, header).to(run.device)
+    steps = train_steps(config, windows)
+    algorithm = DiffusionBc(config.train, policy, windows, validation, steps, run.seed, world)
+    evaluator = _make_evaluator(config, header, world)
+    return TrainingLoop(run, algorithm, header, config, evaluator, world).run()
 
 
 def train_steps(config: PretrainConfig, windows: WindowDataset) -> int:
@@ -157,9 +165,9 @@ def split_windows(
     return train, windows(cut, end, lengths[n_train:]) if held_out else None
 
 
-def _make_evaluator(config: PretrainConfig, header: PolicyHeader) -> Evaluator | None:
+def _make_evaluator(config: PretrainConfig, header: PolicyHeader, world: World) -> Evaluator | None:
     if config.run.val_freq == 0:
         return None
     from sim_training.evaluate import make_evaluator
 
-    return make_evaluator(header, config.env, config.eval, config.run.env_threads)
+    return make_evaluator(header, config.env, config.eval, config.run.env_threads, world)

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dppo_ros.core.errors import CheckpointError
+from dppo_ros.core.errors import CheckpointError, ConfigError
 from sim_training.algorithms.config import DiffusionBcConfig
 from sim_training.checkpoint import load_module, module_tensors
 from sim_training.data.sequence import WindowDataset, epoch_order
+from sim_training.distributed import ALONE, World
 from sim_training.learning_rate import learning_rate, set_learning_rate
 from sim_training.metrics import Histograms, Metrics
 from sim_training.policies.make import TrainablePolicy
@@ -42,6 +43,7 @@ class DiffusionBc:
         validation: WindowDataset | None,
         total_steps: int,
         seed: int,
+        world: World = ALONE,
     ) -> None:
         """Prepare the optimiser and the averaged weights.
 
@@ -51,7 +53,11 @@ class DiffusionBc:
             windows: training windows.
             validation: held-out windows, if any.
             total_steps: optimiser steps of the whole run.
-            seed: of shuffling and noise.
+            seed: of shuffling and noise, the same in every process.
+            world: the processes that share every batch.
+
+        Raises:
+            ConfigError: there are more processes than windows in a batch.
         """
         self.config = config
         self.policy = policy
@@ -62,6 +68,13 @@ class DiffusionBc:
         self._total_steps = total_steps
         self._seed = seed
         self._batch_size = min(config.batch_size, len(windows))
+        if self._batch_size < world.size:
+            raise ConfigError(
+                f"a batch has {self._batch_size} windows for {world.size} processes; start fewer, "
+                "or raise train.batch_size"
+            )
+        self._world = world
+        self._share = world.share(self._batch_size)
         self._steps_per_epoch = len(windows) // self._batch_size
         self._generator = torch.Generator().manual_seed(seed)
         self._order: tuple[int, Tensor] | None = None
@@ -100,7 +113,7 @@ class DiffusionBc:
             norms += norm
         elapsed = time.perf_counter() - started
         metrics = {
-            "losses/bc": float(total) / max(steps, 1),
+            "losses/bc": float(self._world.add(total)) / max(steps, 1),
             "charts/learning_rate": float(self.optimizer.param_groups[0]["lr"]),
             "charts/step": float(self.step),
             "charts/epoch": self.step * self._batch_size / len(self._windows),
@@ -156,7 +169,7 @@ class DiffusionBc:
         total = -(-self._total_steps // self._steps_per_tick)
         rate = learning_rate(self.config.schedule, self.step // self._steps_per_tick, total)
         set_learning_rate(self.optimizer, rate)
-        observation, chunk = self._windows.batch(self._batch_indices())
+        observation, chunk = self._windows.batch(self._share.of(self._batch_indices()))
         device_type = chunk.device.type
         autocast = (
             torch.autocast(device_type, dtype=torch.bfloat16)
@@ -164,9 +177,11 @@ class DiffusionBc:
             else contextlib.nullcontext()
         )
         with autocast:
-            loss = self.policy.bc_loss(chunk, observation, self._generator)
+            loss = self.policy.bc_loss(chunk, observation, self._generator, self._share)
+        loss = self._share.weight * loss
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self._world.add_gradients(self.policy.base.parameters())
         norm = 0.0
         if self.config.max_grad_norm is not None:
             parameters = self.policy.base.parameters()

@@ -25,13 +25,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dppo_ros.core.errors import ConfigError
+from dppo_ros.core.errors import CheckpointError, ConfigError
 from sim_training.algorithms.config import DppoConfig
 from sim_training.algorithms.learner import Learner
 from sim_training.algorithms.policy_objective import PolicyObjective
 from sim_training.checkpoint import load_module, module_tensors
 from sim_training.diffusion.exploration import ChainPlan
 from sim_training.diffusion.policy import DiffusionPolicy
+from sim_training.distributed import ALONE, World
 from sim_training.envs.protocol import Observation, VectorEnv
 from sim_training.metrics import Histograms, Metrics
 from sim_training.networks.critic import StateCritic
@@ -63,6 +64,7 @@ class Dppo:
         env: VectorEnv,
         n_train_itr: int,
         seed: int,
+        world: World = ALONE,
     ) -> None:
         """Prepare optimisers, storage and coefficients.
 
@@ -70,9 +72,10 @@ class Dppo:
             config: settings.
             policy: with a fine-tuned copy (`start_finetuning` was called).
             critic: state-value network.
-            env: training environments.
+            env: training environments of this process.
             n_train_itr: iterations of the whole run.
-            seed: of exploration noise and minibatch order.
+            seed: of exploration noise and minibatch order, the same in every process.
+            world: the processes of the run.
 
         Raises:
             ConfigError: the policy has nothing to fine-tune.
@@ -92,7 +95,8 @@ class Dppo:
         self._n_train_itr = n_train_itr
         self._generator = torch.Generator().manual_seed(seed)
         self._observation: Observation | None = None
-        self._scaling = RunningRewardScaling(env.n_envs)
+        self._world = world
+        self._scaling = RunningRewardScaling(env.n_envs * world.size)
         self._reduction = LogProbReduction(
             config.reward_horizon or policy.shape.act_steps, config.logprob_reduction
         )
@@ -132,7 +136,7 @@ class Dppo:
         self._enter_iteration(self.iteration)
         before = (self._generator.get_state(), self.env.state_dict())
         start = None if self.config.reset_at_iteration else self._observation
-        settings = RolloutSettings(self._reduction, self._generator, self.device)
+        settings = RolloutSettings(self._reduction, self._generator, self.device, self._world)
         begun = time.perf_counter()
         result = collect_rollout(self.env, self.policy, self._buffer, start, settings, stop)
         if not result.completed:
@@ -154,8 +158,9 @@ class Dppo:
         config = self.config
         if "rgb" in self._buffer.observation and config.random_shift_px:
             pad = config.random_shift_px
-            shift_images(self._buffer, self.policy, self._reduction, pad, self._generator)
-        experience = make_experience(self._buffer, self.critic, self._scaling, config)
+            share = self._world.share(self.env.n_envs * self._world.size)
+            shift_images(self._buffer, self.policy, self._reduction, pad, self._generator, share)
+        experience = make_experience(self._buffer, self.critic, self._scaling, config, self._world)
         targets_done = time.perf_counter()
         self._statistics = UpdateStatistics(self._objective.positions, self.device)
         train_actor = self.iteration >= config.n_critic_warmup_itr
@@ -164,6 +169,9 @@ class Dppo:
             if not self._epoch(experience, train_actor):
                 break
         self.iteration += 1
+        self._statistics.take_in_all(self._world)
+        drawn = self._generator.get_state().numpy().tobytes()
+        self._world.require_same(drawn, "the random numbers drawn")
         return {
             **self._statistics.metrics(),
             **rates,
@@ -200,18 +208,28 @@ class Dppo:
             "generator": self._generator.get_state(),
             "optimizers": {n: learner.state_dict() for n, learner in self._learners().items()},
             "reward_scaling": self._scaling.state_dict(),
-            "env": self.env.state_dict(),
+            "env": self._world.gather(self.env.state_dict()),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned.
+
+        Raises:
+            CheckpointError: another number of processes wrote it.
+        """
+        if len(state["env"]) != self._world.size:
+            raise CheckpointError(
+                f"the checkpoint holds the environments of {len(state['env'])} processes but "
+                f"{self._world.size} are running; resume with --nproc-per-node (times --nnodes) "
+                f"{len(state['env'])}"
+            )
         self.iteration = int(state["iteration"])
         self.env_steps = int(state["env_steps"])
         self._generator.set_state(state["generator"])
         for name, learner in self._learners().items():
             learner.load_state_dict(state["optimizers"][name])
         self._scaling.load_state_dict(state["reward_scaling"])
-        self.env.load_state_dict(state["env"])
+        self.env.load_state_dict(state["env"][self._world.rank])
         started = self.iteration > 0 and self.env.restorable
         self._observation = self.env.observe() if started else None
         if self._plan is not None and isinstance(self.policy, DiffusionPolicy):
@@ -256,9 +274,14 @@ class Dppo:
 
     def _chain_metrics(self, experience: Experience) -> Metrics:
         metrics: Metrics = {}
+        some = torch.arange(min(_ENTROPY_ROWS, len(experience.advantage)), device=self.device)
+        _, rows = experience.own(some)
+        part = torch.zeros((), dtype=torch.float64)
         with torch.no_grad():
-            some = take(experience.observation, slice(None, _ENTROPY_ROWS))
-            entropy = float(self.policy.entropy(some))
+            if len(rows):
+                mean = float(self.policy.entropy(take(experience.observation, rows)))
+                part += mean * len(rows) / len(some)
+        entropy = float(self._world.add(part))
         if isinstance(self.policy, DiffusionPolicy):
             chain = self.policy.config
             metrics["diffusion/eta"] = entropy
@@ -271,7 +294,7 @@ class Dppo:
     def _epoch(self, experience: Experience, train_actor: bool) -> bool:
         """Run one epoch; False if the policy has moved too far for another one."""
         config = self.config
-        chunks, positions = experience.log_prob.shape
+        chunks, positions = len(experience.advantage), experience.log_prob.shape[1]
         size = config.batch_size * config.grad_accumulate
         epoch = minibatches(chunks, positions, size, config.value_fit, self._generator, self.device)
         for index, minibatch in enumerate(epoch):
@@ -293,25 +316,32 @@ class Dppo:
         if self._eta is not None:
             self._eta.zero_grad()
         result = self._objective.backward(experience, pairs)
+        trained = [*self._actor.module.parameters()]
+        if self._eta is not None:
+            trained += self._eta.module.parameters()
+        approx_kl = self._world.add_gradients(trained, result.approx_kl)
         norm = self._actor.step()
         if self._eta is not None and index % self.config.eta_update_interval == 0:
             self._eta.step()
-        return self._statistics.add_policy(
-            result.policy, result.position, norm, result.behaviour_cloning
-        )
+        self._statistics.add_policy(result.policy, result.position, norm, result.behaviour_cloning)
+        return approx_kl
 
     def _critic_step(self, experience: Experience, chunks: Tensor) -> None:
         config = self.config
         self._critic.zero_grad()
         total = 0.0
         for part in chunks.split(config.batch_size):
+            kept, rows = experience.own(part)
+            if not len(rows):
+                continue
             loss = value_loss(
-                self.critic(take(experience.observation, part)),
-                experience.value[part],
-                experience.returns[part],
+                self.critic(take(experience.observation, rows)),
+                experience.value[part[kept]],
+                experience.returns[part[kept]],
                 config.clip_vloss_coef,
             )
-            share = len(part) / len(chunks)
+            share = len(rows) / len(chunks)
             (config.vf_coef * share * loss).backward()
             total += share * float(loss.detach())
+        self._world.add_gradients(self.critic.parameters())
         self._statistics.add_value(total, self._critic.step())

@@ -34,6 +34,7 @@ from sim_training.networks.make import NoisePredictor, make_noise_predictor
 from sim_training.networks.observation import TensorObservation
 from sim_training.networks.shape import PolicyShape
 from sim_training.policies.protocol import ChainSample, LogProbReduction
+from sim_training.share import Share, whole
 
 
 class DiffusionPolicy(nn.Module):
@@ -126,7 +127,11 @@ class DiffusionPolicy(nn.Module):
         return self.base
 
     def bc_loss(
-        self, chunk: Tensor, observation: TensorObservation, generator: torch.Generator
+        self,
+        chunk: Tensor,
+        observation: TensorObservation,
+        generator: torch.Generator,
+        share: Share | None = None,
     ) -> Tensor:
         """Return the mean squared error of the noise prediction (a scalar).
 
@@ -134,10 +139,13 @@ class DiffusionPolicy(nn.Module):
             chunk: (B, H, A) demonstrated actions, normalised.
             observation: normalised and clipped.
             generator: source of times and noise.
+            share: the rows that these are of a batch for all of which is drawn; None: all.
         """
-        size, device = len(chunk), chunk.device
-        time = torch.randint(0, len(self._signal), (size,), generator=generator).to(device)
-        noise = torch.randn(chunk.shape, generator=generator).to(device)
+        device, share = chunk.device, share or whole(len(chunk))
+        time = torch.randint(0, len(self._signal), (share.total,), generator=generator)
+        time = share.of(time).to(device)
+        noise = torch.randn((share.total, *chunk.shape[1:]), generator=generator)
+        noise = share.of(noise).to(device)
         signal_scale = self._signal.to(device)[time].view(-1, 1, 1)
         noise_scale = self._noise.to(device)[time].view(-1, 1, 1)
         predicted = self.base(signal_scale * chunk + noise_scale * noise, time, observation)

@@ -13,9 +13,16 @@ from torch import Tensor
 
 from sim_training.networks.observation import TensorObservation
 from sim_training.networks.vision import CHANNELS_PER_CAMERA
+from sim_training.share import Share, whole
 
 
-def random_shift(rgb: Tensor, pad: int, generator: torch.Generator, cameras: int = 1) -> Tensor:
+def random_shift(
+    rgb: Tensor,
+    pad: int,
+    generator: torch.Generator,
+    cameras: int = 1,
+    share: Share | None = None,
+) -> Tensor:
     """Return images shifted by up to `pad` pixels in each direction.
 
     Every row and camera draws its own shift; stacked frames of a camera move together.
@@ -25,10 +32,13 @@ def random_shift(rgb: Tensor, pad: int, generator: torch.Generator, cameras: int
         pad: largest shift; 0 returns the images themselves.
         generator: source of the shifts, on the CPU.
         cameras: cameras along C.
+        share: the rows that these are of a batch for all of which is drawn; None: all.
     """
     if pad == 0:
         return rgb
-    offsets = torch.randint(0, 2 * pad + 1, (len(rgb), cameras, 2), generator=generator)
+    share = share or whole(len(rgb))
+    offsets = torch.randint(0, 2 * pad + 1, (share.total, cameras, 2), generator=generator)
+    offsets = share.of(offsets)
     per_camera = rgb.chunk(cameras, dim=2)
     shifted = [shift(images, offsets[:, i], pad) for i, images in enumerate(per_camera)]
     return torch.cat(shifted, dim=2) if cameras > 1 else shifted[0]
@@ -52,7 +62,10 @@ def shift(images: Tensor, offsets: Tensor, pad: int) -> Tensor:
 
 
 def shift_observation(
-    observation: TensorObservation, pad: int, generator: torch.Generator
+    observation: TensorObservation,
+    pad: int,
+    generator: torch.Generator,
+    share: Share | None = None,
 ) -> TensorObservation:
     """Return the observation with shifted images; without images, or with pad 0, as it is.
 
@@ -60,9 +73,10 @@ def shift_observation(
         observation: B rows.
         pad: largest shift in pixels, `VisionConfig.random_shift_px`.
         generator: source of the shifts, on the CPU.
+        share: as for `random_shift`.
     """
     if "rgb" not in observation or pad == 0:
         return observation
     rgb = observation["rgb"]
     cameras = rgb.shape[2] // CHANNELS_PER_CAMERA
-    return {**observation, "rgb": random_shift(rgb, pad, generator, cameras)}
+    return {**observation, "rgb": random_shift(rgb, pad, generator, cameras, share)}

@@ -24,6 +24,7 @@ from sim_training.networks.make import GaussianNetwork, make_gaussian_network
 from sim_training.networks.observation import TensorObservation
 from sim_training.networks.shape import PolicyShape
 from sim_training.policies.protocol import ChainSample, LogProbReduction
+from sim_training.share import Share
 
 ENTROPY_OF_UNIT_NORMAL = 0.5 * math.log(2.0 * math.pi * math.e)
 
@@ -83,7 +84,11 @@ class GaussianPolicy(nn.Module):
         return other
 
     def bc_loss(
-        self, chunk: Tensor, observation: TensorObservation, generator: torch.Generator
+        self,
+        chunk: Tensor,
+        observation: TensorObservation,
+        generator: torch.Generator,
+        share: Share | None = None,
     ) -> Tensor:
         """Return the negative log-likelihood, the mean over all entries (a scalar).
 
@@ -91,6 +96,7 @@ class GaussianPolicy(nn.Module):
             chunk: (B, H, A) demonstrated actions, normalised.
             observation: normalised, B rows.
             generator: unused; nothing is drawn.
+            share: unused likewise.
         """
         mean, std = _distribution(self.base, observation)
         return -normal_log_prob(chunk, mean, std).mean()

@@ -25,6 +25,7 @@ from sim_training.networks.observation import TensorObservation
 from sim_training.networks.shape import PolicyShape
 from sim_training.policies.gaussian import ENTROPY_OF_UNIT_NORMAL, check_same_mean
 from sim_training.policies.protocol import ChainSample, LogProbReduction
+from sim_training.share import Share
 
 
 class GmmPolicy(nn.Module):
@@ -82,7 +83,11 @@ class GmmPolicy(nn.Module):
         return other
 
     def bc_loss(
-        self, chunk: Tensor, observation: TensorObservation, generator: torch.Generator
+        self,
+        chunk: Tensor,
+        observation: TensorObservation,
+        generator: torch.Generator,
+        share: Share | None = None,
     ) -> Tensor:
         """Return the negative log-likelihood of whole chunks, the mean over the batch (a scalar).
 
@@ -90,6 +95,7 @@ class GmmPolicy(nn.Module):
             chunk: (B, H, A) demonstrated actions, normalised.
             observation: normalised, B rows.
             generator: unused; nothing is drawn.
+            share: unused likewise.
         """
         return -_joint_log_prob(chunk, *self._mixture(observation, self.base)).mean()
 

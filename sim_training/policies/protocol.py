@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from sim_training.networks.observation import TensorObservation
 from sim_training.networks.shape import PolicyShape
+from sim_training.share import Share
 
 LOG_PROB_RANGE = (-5.0, 2.0)
 """Elementwise log-probabilities are clamped to this before they are reduced."""
@@ -96,9 +97,20 @@ class Policy(Protocol):
         ...
 
     def bc_loss(
-        self, chunk: Tensor, observation: TensorObservation, generator: torch.Generator
+        self,
+        chunk: Tensor,
+        observation: TensorObservation,
+        generator: torch.Generator,
+        share: Share | None = None,
     ) -> Tensor:
-        """Return the behaviour-cloning loss (a scalar) of demonstrated chunks (B, H, A)."""
+        """Return the behaviour-cloning loss (a scalar) of demonstrated chunks (B, H, A).
+
+        Args:
+            chunk: normalised.
+            observation: normalised, B rows.
+            generator: source of whatever is drawn.
+            share: the rows that these are of a batch for all of which is drawn; None: all.
+        """
         ...
 
     def draw_noise(self, batch: int, generator: torch.Generator) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sim_training.algorithms.config import DppoConfig
+from sim_training.distributed import ALONE, World
 from sim_training.networks.augmentation import random_shift
 from sim_training.networks.critic import StateCritic
 from sim_training.networks.observation import TensorObservation, split, take
@@ -21,6 +22,7 @@ from sim_training.policies.protocol import LogProbReduction, Policy
 from sim_training.rl.buffers import RolloutBuffer
 from sim_training.rl.reward_scaling import RunningRewardScaling
 from sim_training.rl.targets import ReturnInputs, gae
+from sim_training.share import Share
 
 _VALUE_BATCH = 16384
 _IMAGE_BATCH = 512
@@ -28,15 +30,19 @@ _IMAGE_BATCH = 512
 
 @dataclass(frozen=True)
 class Experience:
-    """An iteration flattened over chunks.
+    """An iteration flattened over chunks; chunk m N + n is step m of environment n.
+
+    With several processes each holds the large tables of its own environments only, but the small
+    ones of all, so that every process sees the same advantages in a minibatch.
 
     Attributes:
-        observation: C rows.
-        chain: (C, K+1, H, A).
-        log_prob: (C, K) under the acting network.
+        observation: rows of this process.
+        chain: (rows, K+1, H, A).
+        log_prob: (rows, K) under the acting network.
         advantage: (C,).
         returns: (C,).
         value: (C,) before the update.
+        share: which of the N environments this process holds.
     """
 
     observation: TensorObservation
@@ -45,6 +51,16 @@ class Experience:
     advantage: Tensor
     returns: Tensor
     value: Tensor
+    share: Share
+
+    def own(self, chunks: Tensor) -> tuple[Tensor | slice, Tensor]:
+        """Return which of some chunks this process holds, and the rows where it holds them."""
+        share = self.share
+        if share.is_whole:
+            return slice(None), chunks
+        env = chunks % share.total - share.first
+        kept = (env >= 0) & (env < share.count)
+        return kept, (chunks // share.total * share.count + env)[kept]
 
 
 @torch.no_grad()
@@ -54,6 +70,7 @@ def shift_images(
     reduction: LogProbReduction,
     pad: int,
     generator: torch.Generator,
+    share: Share | None = None,
 ) -> None:
     """Shift the images of a rollout once and take its log-probabilities anew.
 
@@ -68,10 +85,11 @@ def shift_images(
         reduction: from log-densities to one number per transition.
         pad: largest shift in pixels.
         generator: source of the shifts.
+        share: which of the run's environments these are; None: all.
     """
     rgb = buffer.observation["rgb"]
     for m in range(len(buffer.reward)):
-        rgb[m] = random_shift(rgb[m], pad, generator, policy.shape.cameras)
+        rgb[m] = random_shift(rgb[m], pad, generator, policy.shape.cameras, share)
     flat = {name: value[:-1].flatten(0, 1) for name, value in buffer.observation.items()}
     chain, log_prob = buffer.chain.flatten(0, 1), buffer.log_prob.flatten(0, 1)
     for start in range(0, len(chain), _IMAGE_BATCH):
@@ -86,7 +104,11 @@ def shift_images(
 
 @torch.no_grad()
 def make_experience(
-    buffer: RolloutBuffer, critic: StateCritic, scaling: RunningRewardScaling, config: DppoConfig
+    buffer: RolloutBuffer,
+    critic: StateCritic,
+    scaling: RunningRewardScaling,
+    config: DppoConfig,
+    world: World = ALONE,
 ) -> Experience:
     """Value every chunk once and return advantages and returns with the chunks.
 
@@ -95,6 +117,7 @@ def make_experience(
         critic: values before the update.
         scaling: running statistics; takes in this iteration's rewards.
         config: discounts, reward scaling and what a time limit means.
+        world: the processes that hold the other environments.
     """
     steps, n_envs = buffer.reward.shape
     flat = {name: value.flatten(0, 1) for name, value in buffer.observation.items()}
@@ -103,16 +126,17 @@ def make_experience(
     if config.truncation == "bootstrap" and buffer.final.rows:
         rows = torch.tensor(buffer.final.rows, device=values.device)
         final[rows] = values_of(critic, buffer.final.stacked())
-    rewards = buffer.reward
+    values = world.gather_columns(values)
+    rewards = world.gather_columns(buffer.reward)
     if config.reward_scale_running:
-        rewards = scaling(rewards, buffer.first)
+        rewards = scaling(rewards, world.gather_columns(buffer.first))
     inputs = ReturnInputs(
         rewards=rewards * config.reward_scale_const,
         values=values[:-1],
         last_values=values[-1],
-        terminated=buffer.terminated,
-        truncated=buffer.truncated,
-        final_values=final.view(steps, n_envs),
+        terminated=world.gather_columns(buffer.terminated),
+        truncated=world.gather_columns(buffer.truncated),
+        final_values=world.gather_columns(final.view(steps, n_envs)),
     )
     advantage, returns = gae(inputs, config.gamma, config.gae_lambda, config.truncation)
     return Experience(
@@ -122,6 +146,7 @@ def make_experience(
         advantage=advantage.flatten(),
         returns=returns.flatten(),
         value=values[:-1].flatten(),
+        share=world.share(n_envs * world.size),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from sim_training.distributed import ALONE, World
 from sim_training.envs.protocol import BoolArray, ChunkStep, Observation, VectorEnv
 from sim_training.metrics import Metrics
 from sim_training.networks.observation import to_tensors
@@ -51,6 +52,21 @@ class EpisodeStatistics:
             self.successes.append(bool(info["success"][i]))
             self.phases.append(int(info["phase"][i]))
 
+    def of_all(self, world: World) -> EpisodeStatistics:
+        """Return the episodes of all processes."""
+        if world.size == 1:
+            return self
+        everywhere = EpisodeStatistics(self.n_envs * world.size)
+        parts = world.gather(self)
+        for part in parts:
+            everywhere.rewards += part.rewards
+            everywhere.lengths += part.lengths
+            everywhere.successes += part.successes
+            everywhere.phases += part.phases
+            everywhere.env_steps += part.env_steps
+        everywhere._first_success = np.concatenate([part._first_success for part in parts])
+        return everywhere
+
     def metrics(self, fresh_start: bool) -> Metrics:
         """Return the summary; first-episode success only after a reset of all environments."""
         metrics: Metrics = {"charts/episodes": float(len(self.rewards))}
@@ -70,8 +86,8 @@ class RolloutResult:
 
     Attributes:
         observation: to continue from.
-        metrics: episode statistics and times.
-        env_steps: control steps executed, over all environments.
+        metrics: episode statistics of all processes, and times of this one.
+        env_steps: control steps executed, over all environments of all processes.
         completed: False if `stop` asked to give up.
     """
 
@@ -83,11 +99,19 @@ class RolloutResult:
 
 @dataclass(frozen=True)
 class RolloutSettings:
-    """How the log-probabilities of a rollout are reduced, and where its noise comes from."""
+    """How the log-probabilities of a rollout are reduced, and where its noise comes from.
+
+    Attributes:
+        reduction: from log-densities to one number per transition.
+        generator: of exploration noise.
+        device: of the networks.
+        world: the processes among which the environments are shared out.
+    """
 
     reduction: LogProbReduction
     generator: torch.Generator
     device: str
+    world: World = ALONE
 
 
 @torch.no_grad()
@@ -114,6 +138,7 @@ def collect_rollout(
     """
     fresh = start is None
     observation = env.reset() if start is None else start
+    share = settings.world.share(env.n_envs * settings.world.size)
     statistics = EpisodeStatistics(env.n_envs)
     buffer.first[0] = fresh
     buffer.final.clear()
@@ -124,7 +149,8 @@ def collect_rollout(
             return RolloutResult(observation, {}, statistics.env_steps, completed=False)
         begun = time.perf_counter()
         seen = to_tensors(observation, settings.device)
-        noise = policy.draw_noise(env.n_envs, settings.generator).to(settings.device)
+        noise = policy.draw_noise(share.total, settings.generator)
+        noise = share.of(noise).to(settings.device)
         sample = policy.sample(seen, noise, settings.reduction)
         for name, value in seen.items():
             buffer.observation[name][m] = value
@@ -140,6 +166,7 @@ def collect_rollout(
         observation = outcome.observation
     for name, value in to_tensors(observation, settings.device).items():
         buffer.observation[name][steps] = value
+    statistics = statistics.of_all(settings.world)
     metrics = statistics.metrics(fresh)
     metrics |= {"time/sampling_s": sampling, "time/simulation_s": simulating}
     return RolloutResult(observation, metrics, statistics.env_steps, completed=True)

@@ -109,6 +109,15 @@ class PolicyLoss:
     log_ratio: Tensor
     clipped: Tensor
 
+    @property
+    def kl(self) -> Tensor:
+        """(P,) estimates of the divergence from the acting network (Schulman's k3)."""
+        return self.ratio - 1.0 - self.log_ratio
+
+    def scaled(self, share: float) -> PolicyLoss:
+        """Return it with a loss that counts only so much."""
+        return PolicyLoss(self.loss * share, self.ratio, self.log_ratio, self.clipped)
+
     def detached(self) -> PolicyLoss:
         """Return the numbers without their graph."""
         return PolicyLoss(self.loss.detach(), self.ratio, self.log_ratio, self.clipped)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from sim_training.distributed import World
 from sim_training.metrics import Histograms, Metrics
 from sim_training.rl.targets import PolicyLoss
 
@@ -40,8 +41,8 @@ class UpdateStatistics:
 
     def add_policy(
         self, result: PolicyLoss, position: Tensor, grad_norm: float, bc_loss: float = 0.0
-    ) -> float:
-        """Take in one optimiser step of the actor and return its approximate KL divergence.
+    ) -> None:
+        """Take in one optimiser step of the actor.
 
         Args:
             result: the loss of its pairs.
@@ -49,7 +50,7 @@ class UpdateStatistics:
             grad_norm: of the actor.
             bc_loss: the behaviour-cloning term.
         """
-        kl = result.ratio - 1.0 - result.log_ratio
+        kl = result.kl
         self._policy_batches += 1
         self._policy_loss += float(result.loss)
         self._actor_grad_norm += grad_norm
@@ -60,13 +61,29 @@ class UpdateStatistics:
         self._count.index_add_(0, position, torch.ones_like(kl))
         self._kl.index_add_(0, position, kl)
         self._clipped.index_add_(0, position, result.clipped)
-        return float(kl.mean())
 
     def add_value(self, loss: float, grad_norm: float) -> None:
         """Take in one optimiser step of the critic."""
         self._value_batches += 1
         self._value_loss += loss
         self._critic_grad_norm += grad_norm
+
+    def take_in_all(self, world: World) -> None:
+        """Add what the other processes saw of the same optimiser steps; once, at the end."""
+        if world.size == 1:
+            return
+        losses = [self._policy_loss, self._value_loss, self._bc_loss]
+        summed = world.add(torch.tensor(losses, dtype=torch.float64)).tolist()
+        self._policy_loss, self._value_loss, self._bc_loss = summed
+        self._count, self._kl, self._clipped = (
+            world.add(sums) for sums in (self._count, self._kl, self._clipped)
+        )
+        if self._policy_batches:
+            device = self._count.device
+            own = (torch.cat(self._position).cpu(), torch.cat(self._log_ratio).cpu())
+            parts = world.gather(own)
+            self._position = [position.to(device) for position, _ in parts]
+            self._log_ratio = [log_ratio.to(device) for _, log_ratio in parts]
 
     def metrics(self) -> Metrics:
         """Return means under metric names; nothing about the actor if it was not trained."""
