@@ -163,17 +163,23 @@ def _take_option(words: list[str], name: str) -> tuple[list[str], str | None]:
 
 def _pretrain(words: list[str]) -> int:
     parsed = parse(settings.PretrainConfig(), words, "dppo pretrain")
+    from sim_training.distributed import is_main_process
     from sim_training.pretrain import run_pretrain
 
-    print(run_pretrain(parsed))
+    folder = run_pretrain(parsed)
+    if is_main_process():
+        print(folder)
     return 0
 
 
 def _finetune(words: list[str]) -> int:
     parsed = parse(settings.FinetuneConfig(), words, "dppo finetune")
+    from sim_training.distributed import is_main_process
     from sim_training.finetune import run_finetune
 
-    print(run_finetune(parsed))
+    folder = run_finetune(parsed)
+    if is_main_process():
+        print(folder)
     return 0
 
 

@@ -185,6 +185,11 @@ class World:
             ) from error
 
 
+def is_main_process() -> bool:
+    """Return whether this process is the first of those that a launcher started, or alone."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 ALONE = World()
 """The world of a process that was started on its own."""
 
@@ -192,6 +197,8 @@ ALONE = World()
 @contextmanager
 def open_world(run: RunConfig) -> Iterator[World]:
     """Join the other processes of the run, if torchrun (or the like) started several.
+
+    A process group that is open already is used, and left open.
 
     Args:
         run: device and time limit. CPU tensors travel by gloo, GPU tensors by NCCL.
@@ -203,10 +210,14 @@ def open_world(run: RunConfig) -> Iterator[World]:
     if size == 1:
         yield ALONE
         return
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if dist.is_initialized():
+        yield World(dist.get_rank(), size, local_rank)
+        return
     backend = "cpu:gloo,cuda:nccl" if run.device.startswith("cuda") else "gloo"
     try:
         dist.init_process_group(backend, timeout=timedelta(seconds=run.peer_timeout_s))
-        world = World(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")))
+        world = World(dist.get_rank(), size, local_rank)
     except (RuntimeError, ValueError) as error:
         raise DistributedError(
             f"WORLD_SIZE is {size} but the processes did not find each other: "

@@ -35,7 +35,7 @@ from sim_training.train import TrainingLoop
 def run_finetune(config: FinetuneConfig) -> Path:
     """Fine-tune a policy, alone or as one of several processes; return the newest checkpoint."""
     with open_world(config.run) as world:
-        _check_shares(config.train, world.size)
+        check_shares(config.train, world.size)
         seed_everything(config.run)
         share = world.share(config.train.n_envs)
         step_env = make_step_env(config.env, share.count, config.run.env_threads)
@@ -45,7 +45,7 @@ def run_finetune(config: FinetuneConfig) -> Path:
             step_env.close()
 
 
-def _check_shares(train: DppoConfig, processes: int) -> None:
+def check_shares(train: DppoConfig, processes: int) -> None:
     if train.n_envs % processes:
         raise ConfigError(
             f"train.n_envs is {train.n_envs} but {processes} processes share the environments; "

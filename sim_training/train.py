@@ -159,6 +159,7 @@ class TrainingLoop:
                     self._log.write(self.iteration, metrics)
                     self._log.write_histograms(self.iteration, self.algorithm.histograms())
                     progress.advance(self.iteration, metrics)
+                    self._stop_if_asked()
             return self._save()
         finally:
             self._log.close()
@@ -189,7 +190,6 @@ class TrainingLoop:
         metrics["time/elapsed_s"] = time.perf_counter() - self._started
         if self.iteration % self.run_config.save_freq == 0:
             self._save()
-        self._stop_if_asked()
         return metrics
 
     def _evaluate(self) -> Metrics:
