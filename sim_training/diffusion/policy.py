@@ -25,11 +25,13 @@ from sim_training.diffusion.sampler import (
     chain_tables,
     normal_log_prob,
     step_mean,
+    step_numbers,
     step_with_eta,
 )
 from sim_training.diffusion.schedule import DenoisingSteps, cosine_schedule
 from sim_training.networks.config import DiffusionNetworkConfig
 from sim_training.networks.features import ObservationLayout
+from sim_training.networks.layers import PreparedSteps
 from sim_training.networks.make import NoisePredictor, make_noise_predictor
 from sim_training.networks.observation import TensorObservation
 from sim_training.networks.shape import PolicyShape
@@ -58,7 +60,7 @@ class DiffusionPolicy(nn.Module):
         alphas = torch.from_numpy(self._schedule.alphas_cumprod)
         self._signal = alphas.sqrt()
         self._noise = (1.0 - alphas).sqrt()
-        self.tables: ChainTables = chain_tables(self._schedule, diffusion)
+        self.set_chain(diffusion)
 
     def start_finetuning(self) -> NoisePredictor:
         """Freeze the base network and return its trainable copy."""
@@ -75,7 +77,9 @@ class DiffusionPolicy(nn.Module):
     def set_chain(self, diffusion: DiffusionConfig) -> None:
         """Run another chain from now on."""
         self.config = diffusion
-        self.tables = chain_tables(self._schedule, diffusion)
+        self.tables: ChainTables = chain_tables(self._schedule, diffusion)
+        self._exploring = step_numbers(self.tables.training, self.tables.sampling_std)
+        self._evaluated = step_numbers(self.tables.evaluation, self.tables.evaluation.std)
 
     def with_chain(self, diffusion: DiffusionConfig) -> DiffusionPolicy:
         """Return a policy that shares the networks but runs another chain."""
@@ -167,14 +171,12 @@ class DiffusionPolicy(nn.Module):
             noise: (B, n+1, H, A) standard normal numbers; DDIM with eval_eta 0 uses entry 0 only.
             use_base_policy: run the frozen network at every step.
         """
-        steps = self.tables.evaluation.to(noise.device)
-        features: dict[int, Tensor] = {}
+        predictors = self._predictors(observation, self.tables.evaluation, use_base_policy)
+        clip, clipped = self.config.denoised_clip_value, self._clip_noise(noise[:, 1:])
         x = noise[:, 0]
-        for position in range(self.chain_steps):
-            network = self.base if use_base_policy else self.network_at(position)
-            predicted = self._predict(network, steps, position, x, observation, features)
-            mean = step_mean(steps, position, x, predicted, self.config.denoised_clip_value)
-            x = mean + steps.std[position] * self._clip_noise(noise[:, position + 1])
+        for position, step in enumerate(self._evaluated):
+            predicted = predictors[position](position, x)
+            _, x = step(x, predicted, clip, clipped[:, position])
         return self._clip_action(x)
 
     @torch.no_grad()
@@ -193,23 +195,31 @@ class DiffusionPolicy(nn.Module):
             reduction: how log-densities become one number per step.
             use_base_policy: run the frozen network at every step.
         """
+        predictors = self._predictors(observation, self.tables.training, use_base_policy)
+        eta = None if self.eta is None else self.eta(observation)
         tables = self.tables.to(noise.device)
         first = self.chain_steps - self.config.ft_denoising_steps
-        eta = None if self.eta is None else self.eta(observation)
-        features: dict[int, Tensor] = {}
+        clip, clipped = self.config.denoised_clip_value, self._clip_noise(noise[:, 1:])
         x = noise[:, 0]
-        chain, log_prob = [], []
-        for position in range(self.chain_steps):
-            network = self.base if use_base_policy else self.network_at(position)
-            predicted = self._predict(network, tables.training, position, x, observation, features)
-            mean, likely, drawn = self._transition(tables, position, x, predicted, eta)
-            before, x = x, mean + drawn * self._clip_noise(noise[:, position + 1])
+        chain, means, deviations = [], [], []
+        for position, step in enumerate(self._exploring):
+            before, predicted = x, predictors[position](position, x)
+            if eta is None:
+                mean, x = step(before, predicted, clip, clipped[:, position])
+                likely = tables.logprob_std[position].view(1, 1, 1)
+            else:
+                mean, likely, drawn = self._transition(tables, position, before, predicted, eta)
+                x = mean + drawn * clipped[:, position]
             if position >= first:
                 chain.append(before)
-                log_prob.append(reduction(normal_log_prob(x, mean, likely)))
-        chain.append(x)
-        stacked = torch.stack(log_prob, 1) if log_prob else noise.new_zeros(len(noise), 0)
-        return ChainSample(self._clip_action(x), torch.stack(chain, 1), stacked)
+                means.append(mean)
+                deviations.append(likely)
+        stacked = torch.stack([*chain, x], 1)
+        if not means:
+            return ChainSample(self._clip_action(x), stacked, noise.new_zeros(len(noise), 0))
+        density = normal_log_prob(stacked[:, 1:], torch.stack(means, 1), torch.stack(deviations, 1))
+        log_prob = reduction(density.flatten(0, 1)).view(len(noise), -1)
+        return ChainSample(self._clip_action(x), stacked, log_prob)
 
     def log_prob(
         self,
@@ -244,20 +254,19 @@ class DiffusionPolicy(nn.Module):
             "eval_eta": self.config.eval_eta,
         }
 
-    def _predict(
-        self,
-        network: NoisePredictor,
-        steps: DenoisingSteps,
-        position: int,
-        x: Tensor,
-        observation: TensorObservation,
-        features: dict[int, Tensor],
-    ) -> Tensor:
-        key = id(network)
-        if key not in features:
-            features[key] = network.encode_observation(observation)
-        time = network.encode_time(steps.time[position : position + 1]).expand(len(x), -1)
-        return network.denoise(x, time, features[key])
+    def _predictors(
+        self, observation: TensorObservation, steps: DenoisingSteps, use_base_policy: bool
+    ) -> list[PreparedSteps]:
+        """Return what predicts the noise at every position; each network is prepared once."""
+        times = steps.time.to(observation["state"].device)
+        prepared: dict[int, PreparedSteps] = {}
+        predictors = []
+        for position in range(self.chain_steps):
+            network = self.base if use_base_policy else self.network_at(position)
+            if id(network) not in prepared:
+                prepared[id(network)] = network.prepare(observation, times)
+            predictors.append(prepared[id(network)])
+        return predictors
 
     def _transition(
         self,

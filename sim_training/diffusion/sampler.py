@@ -32,6 +32,26 @@ _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
 @dataclass(frozen=True)
+class StepNumbers:
+    """One denoising step for a whole batch, as plain numbers; `std` is the noise that is added."""
+
+    x0_from_x: float
+    x0_from_noise: float
+    mean_from_x0: float
+    mean_from_x: float
+    std: float
+
+    def __call__(
+        self, x: Tensor, predicted: Tensor, clip: float, noise: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return mean and next chunks (B, H, A); few operations, as small batches need."""
+        clean = torch.sub(x * self.x0_from_x, predicted, alpha=self.x0_from_noise)
+        clean = clean.clamp_(-clip, clip).mul_(self.mean_from_x0)
+        mean = clean.add_(x, alpha=self.mean_from_x)
+        return mean, torch.add(mean, noise, alpha=self.std)
+
+
+@dataclass(frozen=True)
 class ChainTables:
     """The views of one chain.
 
@@ -85,6 +105,13 @@ def chain_tables(schedule: NoiseSchedule, config: DiffusionConfig) -> ChainTable
         logprob_std=training.std.clamp(min=config.min_logprob_denoising_std),
         eta=eta_columns(schedule, config.ddim_steps) if config.use_ddim else None,
     )
+
+
+def step_numbers(steps: DenoisingSteps, std: Tensor) -> tuple[StepNumbers, ...]:
+    """Return every step of a chain as numbers, with the given noise (n,)."""
+    columns = (steps.x0_from_x, steps.x0_from_noise, steps.mean_from_x0, steps.mean_from_x, std)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return tuple(StepNumbers(*row) for row in rows)
 
 
 def step_mean(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,9 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "Identity": nn.Identity,
 }
 _BLOCK_NORM_EPS = 1e-6
+
+PreparedSteps = Callable[[int, Tensor], Tensor]
+"""From a denoising step's number and its noisy chunks (B, H, A) to the predicted noise."""
 
 
 def make_activation(name: str) -> nn.Module:

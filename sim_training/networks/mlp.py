@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sim_training.networks.config import DiffusionMlpConfig
 from sim_training.networks.features import ObservationLayout
-from sim_training.networks.layers import SinusoidalEmbedding, make_mlp
+from sim_training.networks.layers import PreparedSteps, SinusoidalEmbedding, make_mlp
 from sim_training.networks.observation import ObservationEncoder, TensorObservation
 from sim_training.networks.shape import PolicyShape
 
@@ -64,6 +65,32 @@ class DiffusionMlp(nn.Module):
         """Return predicted noise (B, H, A) from a noisy chunk and both features."""
         trunk_in = torch.cat([x.flatten(1), time_feature, obs_feature], dim=-1)
         return self.mlp_mean(trunk_in).view_as(x)
+
+    def prepare(self, observation: TensorObservation, times: Tensor) -> PreparedSteps:
+        """Return the prediction of one chain's steps, without gradients.
+
+        The first layer is split: what it makes of observation and times is computed here, once.
+
+        Args:
+            observation: B rows.
+            times: (n,) denoising times of the steps.
+        """
+        first, rest = self.mlp_mean.layers[0], self.mlp_mean.layers[1:]
+        feature, time_feature = self.encode_observation(observation), self.encode_time(times)
+        time_dim = time_feature.shape[1]
+        chunk_dim = first.in_features - time_dim - feature.shape[1]
+        of_chunk, of_time, of_observation = first.weight.split(
+            [chunk_dim, time_dim, feature.shape[1]], dim=1
+        )
+        base = functional.linear(feature, of_observation, first.bias)
+        steps = functional.linear(time_feature, of_time)
+        of_chunk = of_chunk.t()
+
+        def predict(index: int, x: Tensor) -> Tensor:
+            hidden = torch.addmm(base + steps[index], x.flatten(1), of_chunk)
+            return rest(hidden).view_as(x)
+
+        return predict
 
     def forward(self, x: Tensor, time: Tensor, observation: TensorObservation) -> Tensor:
         """Return predicted noise (B, H, A).

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dppo_ros.core.errors import ConfigError
 from sim_training.networks.config import DiffusionUnetConfig
 from sim_training.networks.features import ObservationLayout
-from sim_training.networks.layers import SinusoidalEmbedding, make_activation
+from sim_training.networks.layers import PreparedSteps, SinusoidalEmbedding, make_activation
 from sim_training.networks.observation import ObservationEncoder, TensorObservation
 from sim_training.networks.shape import PolicyShape
 
@@ -171,6 +171,15 @@ class DiffusionUnet(nn.Module):
         for level in self.up:
             hidden, _ = level(torch.cat([hidden, skips.pop()], dim=1), condition)
         return self.head(hidden).transpose(1, 2)
+
+    def prepare(self, observation: TensorObservation, times: Tensor) -> PreparedSteps:
+        """Return the prediction of one chain's steps; see `DiffusionMlp.prepare`."""
+        feature, time_features = self.encode_observation(observation), self.encode_time(times)
+
+        def predict(index: int, x: Tensor) -> Tensor:
+            return self.denoise(x, time_features[index].expand(len(x), -1), feature)
+
+        return predict
 
     def forward(self, x: Tensor, time: Tensor, observation: TensorObservation) -> Tensor:
         """Return predicted noise (B, H, A).

@@ -24,6 +24,7 @@ from sim_training.diffusion.schedule import cosine_schedule, ddim_steps
 from sim_training.finetune import run_finetune
 from sim_training.metrics import read_metrics
 from sim_training.networks.config import DiffusionMlpConfig
+from sim_training.networks.layers import PreparedSteps
 from sim_training.networks.shape import PolicyShape
 from sim_training.policies.protocol import LogProbReduction
 from sim_training.policy_loading import load_policy
@@ -161,6 +162,9 @@ class ConstantNoise(nn.Module):
 
     def denoise(self, x: Tensor, time_feature: Tensor, obs_feature: Tensor) -> Tensor:
         return torch.full_like(x, 0.2)
+
+    def prepare(self, seen: dict[str, Tensor], times: Tensor) -> PreparedSteps:
+        return lambda index, x: torch.full_like(x, 0.2)
 
     def forward(self, x: Tensor, time: Tensor, seen: dict[str, Tensor]) -> Tensor:
         return torch.full_like(x, 0.2)

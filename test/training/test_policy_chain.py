@@ -72,8 +72,12 @@ def test_frozen_network_runs_only_on_its_own_steps(name: str) -> None:
     policy = make(CHAINS[name])
     calls = {"base": 0, "ft": 0}
     assert policy.actor_ft is not None
-    policy.base.mlp_mean.register_forward_hook(lambda *_: calls.update(base=calls["base"] + 1))
-    policy.actor_ft.mlp_mean.register_forward_hook(lambda *_: calls.update(ft=calls["ft"] + 1))
+    policy.base.mlp_mean.layers[-1].register_forward_hook(
+        lambda *_: calls.update(base=calls["base"] + 1)
+    )
+    policy.actor_ft.mlp_mean.layers[-1].register_forward_hook(
+        lambda *_: calls.update(ft=calls["ft"] + 1)
+    )
     state, noise = draw(policy)
     policy.act(state, noise)
     fine_tuned = CHAINS[name].ft_denoising_steps

@@ -10,6 +10,7 @@ from torch import Tensor
 from sim_training.diffusion.config import DiffusionConfig
 from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.networks.config import DiffusionMlpConfig
+from sim_training.networks.layers import PreparedSteps
 from sim_training.networks.observation import TensorObservation
 from sim_training.networks.shape import PolicyShape
 from sim_training.policies.protocol import LogProbReduction
@@ -44,6 +45,9 @@ class ConstantNoise(torch.nn.Module):
 
     def denoise(self, x: Tensor, time_feature: Tensor, obs_feature: Tensor) -> Tensor:
         return self.parameter * torch.ones_like(x)
+
+    def prepare(self, observation: TensorObservation, times: Tensor) -> PreparedSteps:
+        return lambda index, x: self.denoise(x, times[index], observation["state"])
 
     def forward(self, x: Tensor, time: Tensor, observation: TensorObservation) -> Tensor:
         return self.denoise(x, time, observation["state"])
