@@ -100,7 +100,9 @@ def _commands() -> dict[str, Command]:
         "compare": Command("learning curves of several runs with intervals", _compare),
         "report": Command("HTML report of training runs", _report),
         "bench sim": Command("simulator steps per second", _bench_sim),
-        "bench policy": Command("latency of an exported policy", _bench_policy),
+        "bench policy": Command("latency of exported policies, idle and under load", _bench_policy),
+        "bench train": Command("time of a DPPO iteration, by parts", _bench_train),
+        "bench pretrain": Command("time of a pre-training step, by parts", _bench_pretrain),
     }
 
 
@@ -290,15 +292,39 @@ def _report(words: list[str]) -> int:
 
 
 def _bench_sim(words: list[str]) -> int:
-    from sim_training.bench import BenchSimConfig, bench_sim
+    from sim_training.bench.config import BenchSimConfig
 
-    return bench_sim(parse(BenchSimConfig(), words, "dppo bench sim"))
+    parsed = parse(BenchSimConfig(), words, "dppo bench sim")
+    from sim_training.bench.simulator import bench_sim
+
+    return bench_sim(parsed)
 
 
 def _bench_policy(words: list[str]) -> int:
-    from sim_training.bench import BenchPolicyConfig, bench_policy
+    from sim_training.bench.config import BenchPolicyConfig
 
-    return bench_policy(parse(BenchPolicyConfig(), words, "dppo bench policy"))
+    parsed = parse(BenchPolicyConfig(), words, "dppo bench policy")
+    from sim_training.bench.policy import bench_policy
+
+    return bench_policy(parsed)
+
+
+def _bench_train(words: list[str]) -> int:
+    from sim_training.bench.config import BenchTrainConfig
+
+    parsed = parse(BenchTrainConfig(), words, "dppo bench train")
+    from sim_training.bench.train import bench_train
+
+    return bench_train(parsed)
+
+
+def _bench_pretrain(words: list[str]) -> int:
+    from sim_training.bench.config import BenchPretrainConfig
+
+    parsed = parse(BenchPretrainConfig(), words, "dppo bench pretrain")
+    from sim_training.bench.train import bench_pretrain
+
+    return bench_pretrain(parsed)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from dppo_ros.core.errors import ConfigError
-from sim_training.bench import BenchPolicyConfig, BenchSimConfig, bench_policy, bench_sim
+from sim_training.bench.config import BenchPolicyConfig, BenchSimConfig
+from sim_training.bench.policy import bench_policy
+from sim_training.bench.simulator import bench_sim
 from sim_training.envs.furniture.bare_physics import BarePhysics
 from sim_training.envs.furniture.expert import expert_actions
 from sim_training.envs.furniture.mujoco_batch import OneLegEnv
@@ -55,4 +57,4 @@ def test_unusable_counts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="n_steps is 0"):
         bench_sim(BenchSimConfig(n_steps=0))
     with pytest.raises(ConfigError, match="n_calls is 0"):
-        bench_policy(BenchPolicyConfig(bundle=tmp_path, n_calls=0))
+        bench_policy(BenchPolicyConfig(bundles=(tmp_path,), n_calls=0))

@@ -1,61 +1,27 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`dppo bench`: simulator speed and policy latency on this machine, as JSON and a table."""
+"""`dppo bench sim`: control steps per second of a simulated task."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from dppo_ros.core.errors import ConfigError
-from sim_training.envs.furniture.task import OneLegConfig
-from sim_training.envs.make import EnvConfig, make_step_env
+from sim_training.bench.config import BenchSimConfig
+from sim_training.bench.report import Value, print_values
+from sim_training.envs.make import make_step_env
 from sim_training.envs.protocol import NominalEnv
 from sim_training.envs.toy import ToyReachEnv, scripted_action
 
 if TYPE_CHECKING:
     from sim_training.envs.furniture.bare_physics import BarePhysics
     from sim_training.envs.protocol import StepEnv
-
-_WARM_UP = 20
-
-
-@dataclass(frozen=True)
-class BenchSimConfig:
-    """Speed of a simulated task with its scripted expert; for one_leg also of bare mj_step.
-
-    The locomotion tasks have no expert: they get small random torques.
-    """
-
-    env: EnvConfig = field(default_factory=OneLegConfig)
-    n_envs: int = 16
-    env_threads: int = 2
-    n_steps: int = 100
-    """Control steps per environment."""
-    json: bool = False
-    """Print JSON instead of a table."""
-
-
-@dataclass(frozen=True)
-class BenchPolicyConfig:
-    """Latency of an exported policy at batch size 1, as the robot runs it."""
-
-    bundle: Path = Path("bundle")
-    """Folder written by `dppo export`, or the name of a shipped bundle."""
-    n_calls: int = 1000
-    threads: int = 1
-    json: bool = False
-    """Print JSON instead of a table."""
 
 
 def bench_sim(config: BenchSimConfig) -> int:
@@ -72,7 +38,7 @@ def bench_sim(config: BenchSimConfig) -> int:
     n_steps = config.n_envs * config.n_steps
     elapsed, bare = _drive(env, observation, config.n_steps)
     env.close()
-    values: dict[str, str | int | float] = {
+    values: dict[str, Value] = {
         "task": env.name,
         "n_envs": config.n_envs,
         "threads": config.env_threads,
@@ -85,7 +51,7 @@ def bench_sim(config: BenchSimConfig) -> int:
         values["physics_steps_per_s_per_core"] = bare.physics_steps / elapsed / cores
         values["bare_mj_step_per_s_per_core"] = bare.physics_steps / bare.elapsed_s
         values["share_of_bare_mj_step"] = bare.elapsed_s / (elapsed * cores)
-    _report(values, config.json)
+    print_values(values, config.json)
     return 0
 
 
@@ -134,50 +100,3 @@ def _expert_and_physics(
     from sim_training.envs.furniture.mujoco_batch import OneLegEnv
 
     return expert_actions, BarePhysics(env) if isinstance(env, OneLegEnv) else None
-
-
-def bench_policy(config: BenchPolicyConfig) -> int:
-    """Measure and print the latency of a bundle."""
-    from dppo_ros.core.bundle import load_bundle
-    from dppo_ros.core.runtime import PolicyRuntime
-    from dppo_ros.paths import find_bundle
-
-    if config.n_calls < 1:
-        raise ConfigError(f"n_calls is {config.n_calls}; it must be at least 1")
-    bundle = load_bundle(find_bundle(str(config.bundle)))
-    runtime = PolicyRuntime(bundle, threads=config.threads)
-    rng = np.random.default_rng(0)
-    observation = bundle.golden["observation"][0]
-    times = []
-    for index in range(config.n_calls + _WARM_UP):
-        noise = runtime.sample_noise(rng)
-        begun = time.perf_counter()
-        runtime.infer(observation, noise)
-        if index >= _WARM_UP:
-            times.append(1e3 * (time.perf_counter() - begun))
-    median, p99 = np.percentile(times, [50, 99])
-    _report(
-        {
-            "bundle": bundle.manifest.name,
-            "ddim_steps": bundle.manifest.denoising.ddim_steps,
-            "threads": config.threads,
-            "median_ms": float(median),
-            "p99_ms": float(p99),
-            "max_ms": float(np.max(times)),
-            "golden_error": runtime.golden_error,
-        },
-        config.json,
-    )
-    return 0
-
-
-def _report(values: dict[str, str | int | float], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(values, indent=1))
-        return
-    table = Table()
-    table.add_column("measure")
-    table.add_column("value", justify="right")
-    for name, value in values.items():
-        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
-    Console().print(table)

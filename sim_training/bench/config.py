@@ -1,0 +1,79 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the benchmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from sim_training.envs.furniture.task import OneLegConfig
+from sim_training.envs.locomotion_config import HopperConfig
+from sim_training.envs.make import EnvConfig
+
+
+@dataclass(frozen=True)
+class BenchSimConfig:
+    """Speed of a simulated task, its scripted expert at work; for one_leg also of bare mj_step."""
+
+    env: EnvConfig = field(default_factory=OneLegConfig)
+    n_envs: int = 16
+    env_threads: int = 2
+    n_steps: int = 100
+    """Control steps per environment."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+
+@dataclass(frozen=True)
+class BenchPolicyConfig:
+    """Latency of exported policies at batch size 1, as the robot runs them."""
+
+    bundles: tuple[Path, ...] = ()
+    """Folders written by `dppo export`, or names of shipped bundles; none: the subjects."""
+    subjects: tuple[str, ...] = ("hopper_mlp", "one_leg_mlp", "one_leg_unet")
+    """Policies of published sizes with random weights."""
+    precisions: tuple[Literal["fp32", "int8"], ...] = ("fp32", "int8")
+    """Of the subjects' weights."""
+    compare_eager: bool = False
+    """Also time the subjects in torch."""
+    busy: tuple[int, ...] = (0, 1, 2)
+    """How many busy processes run beside the measurement; one measurement for each number."""
+    n_calls: int = 300
+    threads: int = 1
+    json: bool = False
+    """Print JSON instead of tables."""
+
+
+@dataclass(frozen=True)
+class BenchTrainConfig:
+    """Time of a DPPO iteration: the Hopper policy, split into its parts."""
+
+    env: EnvConfig = field(default_factory=HopperConfig)
+    n_envs: int = 8
+    n_steps: int = 100
+    batch_size: int = 2000
+    update_epochs: int = 5
+    bf16_gradients: bool = False
+    repeats: int = 3
+    """Measured iterations, after one that warms up; the figures are medians."""
+    threads: int = 2
+    """Of torch and of the simulator."""
+    json: bool = False
+    """Print JSON instead of tables."""
+
+
+@dataclass(frozen=True)
+class BenchPretrainConfig:
+    """Time of a pre-training step: the Hopper policy, split into its parts."""
+
+    batch_size: int = 128
+    bf16: bool = False
+    n_steps: int = 200
+    """Optimiser steps of a measurement."""
+    repeats: int = 3
+    """Measurements, after one that warms up; the figures are medians."""
+    threads: int = 2
+    json: bool = False
+    """Print JSON instead of tables."""
