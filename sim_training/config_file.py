@@ -79,7 +79,8 @@ def merge(default: T, changes: Mapping[str, Any], where: str = "") -> T:
     Raises:
         ConfigError: unknown key, wrong type, or values that contradict each other.
     """
-    hints = _hints(type(default))
+    kind: type[Any] = type(default)
+    hints = _hints(kind)
     known = [f.name for f in dataclasses.fields(default)]  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in changes.items():
