@@ -12,9 +12,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import types
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -79,8 +79,7 @@ def merge(default: T, changes: Mapping[str, Any], where: str = "") -> T:
     Raises:
         ConfigError: unknown key, wrong type, or values that contradict each other.
     """
-    kind: type[Any] = type(default)
-    hints = _hints(kind)
+    hints = _hints(cast("Hashable", type(default)))
     known = [f.name for f in dataclasses.fields(default)]  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in changes.items():
@@ -181,7 +180,8 @@ def _plain_types(hint: Any) -> tuple[Any, ...]:  # noqa: ANN401
 
 
 @functools.cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Hashable) -> dict[str, Any]:
+    """Return the resolved types of a dataclass's fields."""
     return get_type_hints(kind)
 
 
