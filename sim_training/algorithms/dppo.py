@@ -112,13 +112,7 @@ class Dppo:
             config.critic_weight_decay,
             config.critic_max_grad_norm,
         )
-        self._eta: Learner | None = None
-        self._plan: ChainPlan | None = None
-        if isinstance(policy, DiffusionPolicy):
-            every, by = config.anneal_ft_steps_every, config.anneal_ft_steps_by
-            self._plan = ChainPlan(policy.config, every, by)
-            if policy.eta is not None:
-                self._eta = Learner(policy.eta, config.eta_schedule, config.eta_weight_decay)
+        self._plan, self._eta = _chain_parts(config, policy)
         self._statistics = UpdateStatistics(policy.ft_positions, self.device)
         self._prepare_positions()
 
@@ -345,3 +339,15 @@ class Dppo:
             total += share * float(loss.detach())
         self._world.add_gradients(self.critic.parameters())
         self._statistics.add_value(total, self._critic.step())
+
+
+def _chain_parts(
+    config: DppoConfig, policy: TrainablePolicy
+) -> tuple[ChainPlan | None, Learner | None]:
+    """Return the schedule of a diffusion policy's chain, and the learner of a learned eta."""
+    if not isinstance(policy, DiffusionPolicy):
+        return None, None
+    plan = ChainPlan(policy.config, config.anneal_ft_steps_every, config.anneal_ft_steps_by)
+    if policy.eta is None:
+        return plan, None
+    return plan, Learner(policy.eta, config.eta_schedule, config.eta_weight_decay)
