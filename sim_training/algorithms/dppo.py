@@ -29,6 +29,7 @@ from dppo_ros.core.errors import CheckpointError, ConfigError
 from sim_training.algorithms.config import DppoConfig
 from sim_training.algorithms.learner import Learner
 from sim_training.algorithms.policy_objective import PolicyObjective
+from sim_training.algorithms.value_objective import ValueObjective
 from sim_training.checkpoint import load_module, module_tensors
 from sim_training.diffusion.exploration import ChainPlan
 from sim_training.diffusion.policy import DiffusionPolicy
@@ -44,7 +45,7 @@ from sim_training.rl.experience import Experience, make_experience, shift_images
 from sim_training.rl.minibatches import minibatches
 from sim_training.rl.reward_scaling import RunningRewardScaling
 from sim_training.rl.rollout import RolloutSettings, collect_rollout
-from sim_training.rl.targets import explained_variance, value_loss
+from sim_training.rl.targets import explained_variance
 from sim_training.rl.update_statistics import UpdateStatistics
 from sim_training.train import CollectionInterrupted
 
@@ -112,6 +113,7 @@ class Dppo:
             config.critic_weight_decay,
             config.critic_max_grad_norm,
         )
+        self._value_objective = ValueObjective(config, critic)
         self._plan, self._eta = _chain_parts(config, policy)
         self._statistics = UpdateStatistics(policy.ft_positions, self.device)
         self._prepare_positions()
@@ -321,24 +323,10 @@ class Dppo:
         return approx_kl
 
     def _critic_step(self, experience: Experience, chunks: Tensor) -> None:
-        config = self.config
         self._critic.zero_grad()
-        total = 0.0
-        for part in chunks.split(config.batch_size):
-            kept, rows = experience.own(part)
-            if not len(rows):
-                continue
-            loss = value_loss(
-                self.critic(take(experience.observation, rows)),
-                experience.value[part[kept]],
-                experience.returns[part[kept]],
-                config.clip_vloss_coef,
-            )
-            share = len(rows) / len(chunks)
-            (config.vf_coef * share * loss).backward()
-            total += share * float(loss.detach())
+        loss = self._value_objective.backward(experience, chunks)
         self._world.add_gradients(self.critic.parameters())
-        self._statistics.add_value(total, self._critic.step())
+        self._statistics.add_value(loss, self._critic.step())
 
 
 def _chain_parts(
