@@ -80,7 +80,10 @@ class DiffusionBc:
         self._order: tuple[int, Tensor] | None = None
         self.step = 0
         self.optimizer = torch.optim.AdamW(
-            policy.base.parameters(), lr=config.schedule.lr, weight_decay=config.weight_decay
+            policy.base.parameters(),
+            lr=config.schedule.lr,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
 
     @property

@@ -36,7 +36,7 @@ class Learner:
         self._schedule = schedule
         self._max_grad_norm = max_grad_norm
         self.optimizer = torch.optim.AdamW(
-            module.parameters(), lr=schedule.lr, weight_decay=weight_decay
+            module.parameters(), lr=schedule.lr, weight_decay=weight_decay, fused=True
         )
 
     def set_rate(self, step: int, total_steps: int) -> float:
