@@ -41,7 +41,7 @@ import sys
 from sim_training import cli
 from sim_training.config import RunConfig
 from sim_training.distributed import open_world
-with open_world(RunConfig(peer_timeout_s=60)):
+with open_world(RunConfig(peer_timeout_s=200)):
     for command, file in zip(sys.argv[1::2], sys.argv[2::2]):
         print("code", cli.main([command, "--config", file]), flush=True)
 """
@@ -82,7 +82,7 @@ def start_two(tmp_path: Path, *configs: Config) -> list[subprocess.Popen[str]]:
 def finish(processes: list[subprocess.Popen[str]]) -> list[tuple[list[int], str]]:
     """Return the exit codes of all commands, and the messages, of every process."""
     try:
-        said = [process.communicate(timeout=120) for process in processes]
+        said = [process.communicate(timeout=250) for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -94,7 +94,7 @@ def finish(processes: list[subprocess.Popen[str]]) -> list[tuple[list[int], str]
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.02)
@@ -137,6 +137,8 @@ def test_two_processes_train_what_one_trains(
     pretrain = change(
         pretrain_config,
         run__val_freq=1,
+        n_train_steps=8,
+        train__steps_per_iteration=4,
         train__batch_size=63,
         train__max_grad_norm=1.0,
         validation_fraction=0.25,
@@ -192,7 +194,7 @@ def test_a_signal_ends_both_with_a_checkpoint_and_a_death_ends_the_other(
     processes[1].kill()
     begun = time.monotonic()
     (codes, messages), (other_codes, other_messages) = finish(processes)
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 100, "ended by the time limit, not by the lost connection"
     assert codes == [130, 2], messages
     assert other_codes == [130], other_messages
     assert "interrupted after iteration" in messages and "continue with --resume" in messages
