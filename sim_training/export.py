@@ -21,6 +21,7 @@ import torch
 
 from dppo_ros.core.bundle import write_bundle
 from dppo_ros.core.errors import BundleError, ConfigError
+from dppo_ros.core.manifest import IMAGE_INPUT
 from sim_training.config import ExportConfig
 from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.export_graph.builder import OPSET, Precision
@@ -39,11 +40,18 @@ _OUTSIDE = 1.2
 
 @dataclass(frozen=True)
 class Samples:
-    """Inputs and the in-process policy's outputs, raw units, float32."""
+    """Inputs and the in-process policy's outputs, raw units, float32; images as bytes."""
 
     observation: np.ndarray
     noise: np.ndarray
     actions: np.ndarray
+    rgb: np.ndarray | None = None
+
+    @property
+    def inputs(self) -> dict[str, np.ndarray]:
+        """What goes into the graph, by name."""
+        inputs = {"observation": self.observation, "noise": self.noise}
+        return inputs if self.rgb is None else {**inputs, IMAGE_INPUT: self.rgb}
 
 
 def run_export(config: ExportConfig) -> Path:
@@ -66,11 +74,8 @@ def run_export(config: ExportConfig) -> Path:
     graph = build_graph(policy, loaded.header, config.precision)
     samples = sample_pairs(policy, loaded.header, _PARITY_ROWS)
     parity = measure_parity(graph, samples, loaded.header, config.precision)
-    golden = {
-        "observation": samples.observation[:_GOLDEN_ROWS],
-        "noise": samples.noise[:_GOLDEN_ROWS],
-        "actions": samples.actions[:_GOLDEN_ROWS],
-    }
+    pairs = {**samples.inputs, "actions": samples.actions}
+    golden = {name: rows[:_GOLDEN_ROWS] for name, rows in pairs.items()}
     manifest = make_manifest(config, loaded, policy, parity)
     return write_bundle(config.out, manifest, graph, golden, overwrite=config.overwrite).path
 
@@ -89,11 +94,13 @@ def sample_pairs(
     block = torch.zeros(rows, policy.chain_steps + 1, shape.horizon_steps, shape.action_dim)
     given = torch.from_numpy(noise).view(rows, -1, shape.horizon_steps, shape.action_dim)
     block[:, : given.shape[1]] = given
-    chunk = policy.act({"state": torch.from_numpy(state.astype(np.float32))}, block)[
-        :, : shape.act_steps
-    ]
+    rgb, seen = None, {"state": torch.from_numpy(state.astype(np.float32))}
+    if shape.cameras:
+        rgb = rng.integers(0, 256, (rows, *shape.image_shape), dtype=np.uint8)
+        seen["rgb"] = torch.from_numpy(rgb)
+    chunk = policy.act(seen, block)[:, : shape.act_steps]
     actions = header.action_normalizer.denormalize(chunk.numpy()).astype(np.float32)
-    return Samples(raw, noise, actions)
+    return Samples(raw, noise, actions, rgb)
 
 
 def measure_parity(
@@ -111,8 +118,7 @@ def measure_parity(
         BundleError: further than `PARITY_LIMIT`, or not finite.
     """
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    inputs = {"observation": samples.observation, "noise": samples.noise}
-    actions = np.asarray(session.run(["actions"], inputs)[0], dtype=np.float64)
+    actions = np.asarray(session.run(["actions"], samples.inputs)[0], dtype=np.float64)
     error = np.abs(actions - samples.actions)
     half = 0.5 * (header.action_normalizer.maximum - header.action_normalizer.minimum)
     scaled = float((error / half).max())

@@ -28,6 +28,7 @@ from dppo_ros.core.errors import BundleError
 from dppo_ros.core.manifest import (
     GOLDEN_FILE,
     HASHED_FILES,
+    IMAGE_INPUT,
     MANIFEST_FILE,
     ONNX_FILE,
     ActionEnvelope,
@@ -58,13 +59,14 @@ class PolicyBundle:
         path: The folder.
         manifest: The checked content of ``bundle.json``.
         golden: ``observation`` (n, cond_steps, D_o), ``noise`` (n, horizon_steps, D_a) and
-            ``actions`` (n, act_steps, D_a), float32, raw units.
+            ``actions`` (n, act_steps, D_a), float32, raw units; ``rgb`` (n, Ti, C, h, w) bytes for
+            policies that see images.
         graph: The verified bytes of ``policy.onnx``, so that nobody reads the file a second time.
     """
 
     path: Path
     manifest: BundleManifest
-    golden: Mapping[str, NDArray[np.float32]]
+    golden: Mapping[str, NDArray[Any]]
     graph: bytes = field(repr=False)
 
 
@@ -104,7 +106,7 @@ def write_bundle(
     folder: str | os.PathLike[str],
     manifest: BundleManifest,
     onnx_bytes: bytes,
-    golden: Mapping[str, NDArray[np.floating]],
+    golden: Mapping[str, NDArray[Any]],
     overwrite: bool = False,
 ) -> PolicyBundle:
     """Write a bundle atomically and return it as a reader will see it.
@@ -207,38 +209,36 @@ def _decoded(content: bytes, path: Path) -> str:
         raise BundleError(f"{path} is not UTF-8 text; {_ADVICE}") from error
 
 
-def _golden_to_bytes(golden: Mapping[str, NDArray[np.floating]]) -> bytes:
+def _golden_to_bytes(golden: Mapping[str, NDArray[Any]]) -> bytes:
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {
-        name: np.asarray(value, dtype=np.float32) for name, value in golden.items()
+        name: np.asarray(value, dtype=_golden_type(name)) for name, value in golden.items()
     }
     np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
-def _read_golden(
-    content: bytes, manifest: BundleManifest, where: str
-) -> dict[str, NDArray[np.float32]]:
+def _golden_type(name: str) -> type[np.generic]:
+    return np.uint8 if name == IMAGE_INPUT else np.float32
+
+
+def _read_golden(content: bytes, manifest: BundleManifest, where: str) -> dict[str, NDArray[Any]]:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise BundleError(f"{where}: not a readable npz archive ({error}); {_ADVICE}") from error
-    shapes = {
-        "observation": manifest.observation_shape,
-        "noise": manifest.noise_shape,
-        "actions": manifest.actions_shape,
-    }
+    shapes = {**manifest.input_shapes, "actions": manifest.actions_shape}
     if set(arrays) != set(shapes):
         raise BundleError(
             f"{where}: holds {sorted(arrays)}; it must hold exactly {sorted(shapes)}; {_ADVICE}"
         )
     count = len(arrays["observation"]) if arrays["observation"].ndim else 0
     for name, shape in shapes.items():
-        array = arrays[name]
-        if count < 1 or array.shape != (count, *shape) or array.dtype != np.float32:
+        array, kind = arrays[name], np.dtype(_golden_type(name))
+        if count < 1 or array.shape != (count, *shape) or array.dtype != kind:
             raise BundleError(
-                f"{where}: {name!r} is {array.dtype} of shape {array.shape}; it must be float32 of "
+                f"{where}: {name!r} is {array.dtype} of shape {array.shape}; it must be {kind} of "
                 f"shape {('n', *shape)} with the same n >= 1 as the others; {_ADVICE}"
             )
         if not np.isfinite(array).all():

@@ -25,6 +25,9 @@ MANIFEST_FILE = "bundle.json"
 GOLDEN_FILE = "golden.npz"
 HASHED_FILES = (ONNX_FILE, GOLDEN_FILE)
 
+IMAGE_INPUT = "rgb"
+"""Name of the only input that holds bytes; all others are float32."""
+
 EXPORT_ADVICE = "export the policy again with `dppo export`"
 
 
@@ -90,6 +93,8 @@ class BundleManifest:
         parity: Difference between graph and training network; has ``max_abs_error``.
         evaluation: Success with interval and what it was measured on; None if never evaluated.
         files: SHA-256 of the other files; filled in when the bundle is written.
+        image_shape: (Ti, C, h, w) of the image input "rgb", bytes, newest last, C = 3 per camera;
+            None for policies that see the state only.
         schema_version: Version of this description.
     """
 
@@ -113,6 +118,7 @@ class BundleManifest:
     parity: Mapping[str, object]
     evaluation: Mapping[str, object] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    image_shape: tuple[int, int, int, int] | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -129,6 +135,15 @@ class BundleManifest:
         """
         blocks = 1 + self.denoising.ddim_steps if self.denoising.eta > 0 else 1
         return blocks * self.horizon_steps, self.action.dim
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of one sample of every input of the graph, by name."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "observation": self.observation_shape,
+            "noise": self.noise_shape,
+        }
+        return shapes if self.image_shape is None else {**shapes, IMAGE_INPUT: self.image_shape}
 
     @property
     def actions_shape(self) -> tuple[int, int]:

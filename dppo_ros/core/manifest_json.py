@@ -127,6 +127,8 @@ def _to_json(manifest: BundleManifest) -> dict[str, object]:
         "evaluation": None if manifest.evaluation is None else dict(manifest.evaluation),
         "parity": dict(manifest.parity),
         "files": dict(manifest.files),
+        # Written only by policies that see images, so that other bundles read as before.
+        **({} if manifest.image_shape is None else {"image_shape": list(manifest.image_shape)}),
     }
 
 
@@ -153,7 +155,18 @@ def _from_reader(reader: JsonReader) -> BundleManifest:
         evaluation=reader.optional_mapping("evaluation"),
         parity=_parity(reader),
         files=_files(reader.child("files")),
+        image_shape=_image_shape(reader),
     )
+
+
+def _image_shape(reader: JsonReader) -> tuple[int, int, int, int] | None:
+    if not reader.holds("image_shape"):
+        return None
+    images, channels, height, width = reader.numbers("image_shape", length=4)
+    sizes = (int(images), int(channels), int(height), int(width))
+    if min(sizes) < 1 or sizes != (images, channels, height, width):
+        raise reader.refuse("image_shape", [images, channels, height, width], "positive integers")
+    return sizes
 
 
 def _nonempty(reader: JsonReader, key: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -21,7 +22,7 @@ from dppo_ros.core.bundle import PolicyBundle
 from dppo_ros.core.diagnostics import LatencyWindow
 from dppo_ros.core.errors import ActionError, BundleError, ConfigError, ObservationError
 from dppo_ros.core.finite import first_non_finite
-from dppo_ros.core.manifest import EXPORT_ADVICE
+from dppo_ros.core.manifest import EXPORT_ADVICE, IMAGE_INPUT
 
 CPU_PROVIDER = "CPUExecutionProvider"
 DEFAULT_GOLDEN_TOLERANCE = 1e-4
@@ -72,12 +73,15 @@ class PolicyRuntime:
         self._warm_up()
         self.golden_error = self._replay_golden()
 
-    def infer(self, observation: ArrayLike, noise: ArrayLike) -> NDArray[np.float32]:
+    def infer(
+        self, observation: ArrayLike, noise: ArrayLike, rgb: ArrayLike | None = None
+    ) -> NDArray[np.float32]:
         """Return one chunk of raw actions (act_steps, D_a), float32.
 
         Args:
             observation: Raw observations (cond_steps, D_o), oldest first.
             noise: Standard normal noise of the manifest's ``noise_shape``, see ``sample_noise``.
+            rgb: Images of the manifest's ``image_shape``, bytes; None where it has none.
 
         Raises:
             ObservationError: An input has the wrong shape or is not finite.
@@ -85,10 +89,12 @@ class PolicyRuntime:
         """
         manifest = self.bundle.manifest
         names = manifest.observation.component_names
-        inputs = {
+        inputs: dict[str, NDArray[Any]] = {
             "observation": _input(observation, "observation", manifest.observation_shape, names),
             "noise": _input(noise, "noise", manifest.noise_shape, manifest.action.component_names),
         }
+        if manifest.image_shape is not None or rgb is not None:
+            inputs[IMAGE_INPUT] = _images(rgb, manifest.image_shape)
         start_ns = time.perf_counter_ns()
         actions: NDArray[np.float32] = self._run(inputs)[0]
         self.latency.add_ns(time.perf_counter_ns() - start_ns)
@@ -107,13 +113,14 @@ class PolicyRuntime:
         shape = self.bundle.manifest.noise_shape
         return np.asarray(generator.standard_normal(shape, dtype=np.float32))
 
-    def _run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    def _run(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
         output = self._session.run(["actions"], inputs)[0]
         return np.asarray(output, dtype=np.float32)
 
-    def _golden_inputs(self, index: int) -> dict[str, NDArray[np.float32]]:
+    def _golden_inputs(self, index: int) -> dict[str, NDArray[Any]]:
         golden = self.bundle.golden
-        return {name: golden[name][index : index + 1] for name in ("observation", "noise")}
+        names = self.bundle.manifest.input_shapes
+        return {name: golden[name][index : index + 1] for name in names}
 
     def _warm_up(self) -> None:
         try:
@@ -207,7 +214,7 @@ def _check_graph(session: onnxruntime.InferenceSession, bundle: PolicyBundle) ->
         (
             "inputs",
             session.get_inputs(),
-            {"observation": manifest.observation_shape, "noise": manifest.noise_shape},
+            manifest.input_shapes,
         ),
         ("outputs", session.get_outputs(), {"actions": manifest.actions_shape}),
     ):
@@ -219,10 +226,11 @@ def _check_graph(session: onnxruntime.InferenceSession, bundle: PolicyBundle) ->
             )
         for name, shape in expected.items():
             node = found[name]
-            if node.type != "tensor(float)" or not _fits(node.shape, shape):
+            kind = "tensor(uint8)" if name == IMAGE_INPUT else "tensor(float)"
+            if node.type != kind or not _fits(node.shape, shape):
                 raise BundleError(
                     f"{bundle.path}: the graph's {name!r} is {node.type} of shape {node.shape}; "
-                    f"the description needs tensor(float) of shape {['batch', *shape]}; "
+                    f"the description needs {kind} of shape {['batch', *shape]}; "
                     f"{EXPORT_ADVICE}"
                 )
 
@@ -253,6 +261,22 @@ def _input(
         raise ObservationError(
             f"{kind} component {names[column]!r} (row {row}) is {array[row, column]}; every "
             "number must be finite, so check the sensor or tracker that provides it"
+        )
+    return array[None]
+
+
+def _images(values: ArrayLike | None, shape: tuple[int, ...] | None) -> NDArray[np.uint8]:
+    if values is None or shape is None:
+        needs = "no images" if shape is None else f"images of shape {shape}"
+        raise ObservationError(
+            f"rgb is {'missing' if values is None else 'given'} but this policy needs {needs}; "
+            "check which bundle is loaded"
+        )
+    array = np.asarray(values)
+    if array.shape != shape or array.dtype != np.uint8:
+        raise ObservationError(
+            f"rgb is {array.dtype} of shape {array.shape}; this policy needs uint8 of shape "
+            f"{shape}, so check cameras and image size against the bundle"
         )
     return array[None]
 

@@ -66,6 +66,11 @@ class JsonReader:
             raise self.failure(f"lacks the key {self._prefix + key!r}")
         return value
 
+    def holds(self, key: str) -> bool:
+        """Return whether an optional key is there."""
+        self._asked.add(key)
+        return key in self._values
+
     def text(self, key: str) -> str:
         """Return a required string."""
         value = self.raw(key)

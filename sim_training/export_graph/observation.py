@@ -19,13 +19,13 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from dppo_ros.core.manifest import IMAGE_INPUT
 from sim_training.export_graph.builder import OPSET, GraphBuilder
 from sim_training.networks.make import NoisePredictor
 from sim_training.networks.shape import PolicyShape
 from sim_training.policies.header import PolicyHeader
 
 STATE_INPUT = "observation"
-IMAGE_INPUT = "rgb"
 _LARGEST_BATCH = 4096
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from sim_training.networks.config import (
     DiffusionNetworkConfig,
     DiffusionUnetConfig,
     GaussianConfig,
+    VisionConfig,
 )
 from sim_training.networks.layers import ACTIVATIONS
 from sim_training.networks.shape import PolicyShape
@@ -226,3 +228,20 @@ def test_a_ddpm_policy_is_exported_with_its_posterior_noise(
     noise = ddpm.draw_noise(3, torch.Generator().manual_seed(0))
     seen = {"state": torch.zeros(3, 1, 4)}
     torch.testing.assert_close(ddpm.act(seen, noise), both.act(seen, noise), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("cameras", [1, 2])
+def test_policies_that_see_images_take_them_as_bytes(cameras: int) -> None:
+    shape = replace(SHAPE, cameras=cameras, image_size_px=24, img_cond_steps=2)
+    vision = VisionConfig(embed_dim=8, num_heads=2, spatial_dim=6)
+    network = DiffusionMlpConfig(mlp_dims=(16, 16, 16), vision=vision)
+    header = replace(make_header(network, DDIM), shape=shape)
+    policy = make_policy(header)
+    samples = sample_pairs(policy, header, 3)
+    assert samples.rgb is not None and samples.rgb.shape == (3, 2, 3 * cameras, 24, 24)
+    graph = build_graph(policy, header)
+    parity = measure_parity(graph, samples, header)
+    assert float(str(parity["max_abs_error_normalised"])) < 1e-4
+    blind = type(samples)(samples.observation, samples.noise, samples.actions, samples.rgb * 0)
+    with pytest.raises(BundleError, match="differs from the policy"):
+        measure_parity(graph, blind, header)
