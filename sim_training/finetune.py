@@ -46,6 +46,7 @@ def run_finetune(config: FinetuneConfig) -> Path:
 
 
 def check_shares(train: DppoConfig, processes: int) -> None:
+    """Refuse a number of processes among which environments or batches cannot be shared out."""
     if train.n_envs % processes:
         raise ConfigError(
             f"train.n_envs is {train.n_envs} but {processes} processes share the environments; "

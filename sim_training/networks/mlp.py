@@ -76,6 +76,7 @@ class DiffusionMlp(nn.Module):
             times: (n,) denoising times of the steps.
         """
         first, rest = self.mlp_mean.layers[0], self.mlp_mean.layers[1:]
+        assert isinstance(first, nn.Linear)
         feature, time_feature = self.encode_observation(observation), self.encode_time(times)
         time_dim = time_feature.shape[1]
         chunk_dim = first.in_features - time_dim - feature.shape[1]
