@@ -47,7 +47,11 @@ def _pretrain(config: PretrainConfig, world: World) -> Path:
     windows, validation = split_windows(replace(config, run=run), dataset)
     policy = _start_policy(config, header).to(run.device)
     steps = train_steps(config, windows)
-    algorithm = DiffusionBc(config.train, policy, windows, validation, steps, run.seed, world)
+    vision = config.network.vision
+    shift_px = 0 if vision is None else vision.random_shift_px
+    algorithm = DiffusionBc(
+        config.train, policy, windows, validation, steps, run.seed, world, shift_px
+    )
     evaluator = _make_evaluator(config, header, world)
     return TrainingLoop(run, algorithm, header, config, evaluator, world).run()
 

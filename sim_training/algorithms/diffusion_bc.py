@@ -25,6 +25,7 @@ from sim_training.data.sequence import WindowDataset, epoch_order
 from sim_training.distributed import ALONE, World
 from sim_training.learning_rate import learning_rate, set_learning_rate
 from sim_training.metrics import Histograms, Metrics
+from sim_training.networks.augmentation import shift_observation
 from sim_training.policies.make import TrainablePolicy
 
 _VALIDATION_BATCH = 4096
@@ -44,6 +45,7 @@ class DiffusionBc:
         total_steps: int,
         seed: int,
         world: World = ALONE,
+        random_shift_px: int = 0,
     ) -> None:
         """Prepare the optimiser and the averaged weights.
 
@@ -55,6 +57,7 @@ class DiffusionBc:
             total_steps: optimiser steps of the whole run.
             seed: of shuffling and noise, the same in every process.
             world: the processes that share every batch.
+            random_shift_px: images of every batch are shifted by up to this many pixels.
 
         Raises:
             ConfigError: there are more processes than windows in a batch.
@@ -74,6 +77,7 @@ class DiffusionBc:
                 "or raise train.batch_size"
             )
         self._world = world
+        self._random_shift_px = random_shift_px
         self._share = world.share(self._batch_size)
         self._steps_per_epoch = len(windows) // self._batch_size
         self._generator = torch.Generator().manual_seed(seed)
@@ -173,6 +177,9 @@ class DiffusionBc:
         rate = learning_rate(self.config.schedule, self.step // self._steps_per_tick, total)
         set_learning_rate(self.optimizer, rate)
         observation, chunk = self._windows.batch(self._share.of(self._batch_indices()))
+        observation = shift_observation(
+            observation, self._random_shift_px, self._generator, self._share
+        )
         device_type = chunk.device.type
         autocast = (
             torch.autocast(device_type, dtype=torch.bfloat16)

@@ -46,6 +46,7 @@ from sim_training.envs.seeds import SeedList
 from sim_training.envs.toy import scripted_action
 from sim_training.envs.toy_pixels import ToyReachPixelsConfig, ToyReachPixelsEnv, draw_arenas
 from sim_training.networks.config import CriticConfig, DiffusionMlpConfig, VisionConfig
+from sim_training.networks.observation import TensorObservation
 
 VISION = VisionConfig(embed_dim=16, num_heads=2, spatial_dim=8)
 CHAIN = DiffusionConfig(use_ddim=True, ddim_steps=3, ft_denoising_steps=3)
@@ -251,6 +252,32 @@ def test_a_pixel_policy_is_pretrained_evaluated_and_finetuned(
         for old, new in zip(before.base.parameters(), after.actor_ft.parameters(), strict=True)
     ]
     assert any(moved)
+
+
+@pytest.mark.parametrize("pixels", [0, 2])
+def test_pretraining_shifts_images_as_told(
+    pixels: int, pixel_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sim_training.algorithms.diffusion_bc import DiffusionBc
+    from sim_training.data.formats import read_dataset
+    from sim_training.pretrain import make_header, split_windows
+
+    config = pretrain_config(pixel_dataset, tmp_path / "shifted")
+    dataset = read_dataset(pixel_dataset)
+    policy = make_header(config, dataset).build_policy()
+    windows, _ = split_windows(config, dataset)
+    learned_from: list[torch.Tensor] = []
+    loss = policy.bc_loss
+
+    def watch(chunk: torch.Tensor, seen: TensorObservation, *rest: object) -> torch.Tensor:
+        learned_from.append(seen["rgb"])
+        return loss(chunk, seen, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(policy, "bc_loss", watch)
+    DiffusionBc(config.train, policy, windows, None, 1, 0, random_shift_px=pixels).update()
+    known = windows.batch(torch.arange(len(windows)))[0]["rgb"].flatten(1)
+    unchanged = [bool((known == row).all(1).any()) for row in learned_from[0].flatten(1)]
+    assert all(unchanged) if pixels == 0 else not all(unchanged)
 
 
 def test_a_network_with_vision_needs_images(toy_dataset: Path, tmp_path: Path) -> None:
