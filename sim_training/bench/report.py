@@ -35,7 +35,8 @@ def print_rows(machine: Row, rows: Sequence[Row], as_json: bool) -> None:
     print_values(machine, as_json=False)
     table = Table()
     for index, name in enumerate(rows[0]):
-        table.add_column(name, justify="left" if index < 2 else "right")
+        left = index < 2
+        table.add_column(name.replace("_", " "), justify="left" if left else "right", no_wrap=left)
     for row in rows:
         table.add_row(*[_shown(value) for value in row.values()])
     Console(width=max(120, Console().width)).print(table)
