@@ -93,10 +93,11 @@ class DppoConfig:
     grad_accumulate: int = 1
     """Batches whose gradients are averaged before each optimiser step; the step is the same as
     with one batch of their joint size."""
-    bf16_gradients: bool = False
-    """Compute the gradients of linear layers in bfloat16. The forward pass, and with it every
-    likelihood ratio, stays float32, as do weights and optimiser; about twice as fast on a CPU with
-    bfloat16 instructions."""
+    precision: Literal["fp32", "bf16_gradients", "bf16"] = "fp32"
+    """Of the actor's matrix products in the update; weights, optimiser and critic stay float32.
+    "bf16_gradients": bfloat16 in the backward pass only, every likelihood ratio stays exact.
+    "bf16": in both passes; that moved reduced log-likelihoods by 0.0005 to 0.0035 (rms) where it
+    was measured (docs/results.md), which must be small against the ratio clip."""
     value_fit: Literal["chunk", "pair"] = "chunk"
     """The value function sees each chunk once per epoch, or, as in the reference, once for every
     pair."""

@@ -130,7 +130,11 @@ class PolicyObjective:
         return BackwardResult(policy, torch.cat(positions), approx_kl, cloning)
 
     def _precision(self) -> AbstractContextManager[object]:
-        return Bf16Gradients() if self.config.bf16_gradients else nullcontext()
+        if self.config.precision == "bf16_gradients":
+            return Bf16Gradients()
+        if self.config.precision == "bf16":
+            return torch.autocast(torch.device(self._device).type, dtype=torch.bfloat16)
+        return nullcontext()
 
     def advantages(self, experience: Experience, pairs: Tensor) -> Tensor:
         """Return the advantages (P,) of pairs: standardised, cut, then discounted by position."""

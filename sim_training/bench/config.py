@@ -55,7 +55,8 @@ class BenchTrainConfig:
     n_steps: int = 100
     batch_size: int = 2000
     update_epochs: int = 5
-    bf16_gradients: bool = False
+    precision: Literal["fp32", "bf16_gradients", "bf16"] = "bf16"
+    """Of the update, as in `dppo finetune`."""
     repeats: int = 3
     """Measured iterations, after one that warms up; the figures are medians."""
     threads: int = 2

@@ -58,7 +58,7 @@ def bench_train(config: BenchTrainConfig) -> int:
         "task": config.env.name,
         "n_envs": config.n_envs,
         "n_steps": config.n_steps,
-        "precision": "bf16 gradients" if config.bf16_gradients else "fp32",
+        "precision": config.precision,
     }
     _report("iteration_s", facts, measured, flops, peak, config.json)
     return 0
@@ -85,7 +85,7 @@ def _make_dppo(config: BenchTrainConfig, subject: Subject, env: ChunkEnv) -> Dpp
         n_steps=config.n_steps,
         batch_size=config.batch_size,
         update_epochs=config.update_epochs,
-        bf16_gradients=config.bf16_gradients,
+        precision=config.precision,
         reset_at_iteration=False,
     )
     return Dppo(train, subject.policy, critic, env, _ITERATIONS, seed=0)

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gradients in bfloat16 behind a float32 forward pass.
 
-PPO compares likelihoods before and after an update that are often less than 1 % apart, so a
-forward pass in bfloat16, whose rounding is as large as that, would clip at random. The backward
-pass tolerates it: its rounding is noise on a gradient that averages over thousands of samples. Two
-thirds of a network's arithmetic are in the backward pass, and bfloat16 products are about four
-times as fast on processors with avx512_bf16 or AMX.
+PPO compares likelihoods before and after an update that are often less than 1 % apart. With an
+exact forward pass these comparisons are exact, and the backward pass tolerates bfloat16: its
+rounding is noise on a gradient that averages over thousands of samples. Two thirds of a network's
+arithmetic are in the backward pass, and bfloat16 products are about four times as fast on
+processors with avx512_bf16 or AMX.
 """
 
 from __future__ import annotations

@@ -75,6 +75,21 @@ def test_every_chain_trains_and_keeps_its_frozen_network(
     assert any(not torch.equal(one, two) for one, two in changed)
 
 
+@pytest.mark.parametrize("precision", ["bf16_gradients", "bf16"])
+def test_lower_precision_trains_almost_the_same_policy(
+    finetune_config: FinetuneConfig, change: Change, precision: str
+) -> None:
+    exact = change(finetune_config, train__batch_size=96, n_train_itr=1)
+    rounded = change(exact, train__precision=precision, run__run_dir=exact.run.run_dir / "rounded")
+    one, two = (load_policy(run_finetune(config)).policy.actor_ft for config in (exact, rounded))
+    assert one is not None and two is not None
+    pairs = list(zip(one.parameters(), two.parameters(), strict=True))
+    assert any(not torch.equal(ours, theirs) for ours, theirs in pairs)
+    largest = max(float((ours - theirs).abs().max()) for ours, theirs in pairs)
+    # Every optimiser step of AdamW moves a weight by at most about the rate, 1e-4; two are made.
+    assert largest < 5e-4
+
+
 def test_critic_warm_up_leaves_the_actor_alone(
     finetune_config: FinetuneConfig, change: Change
 ) -> None:
