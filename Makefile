@@ -43,7 +43,7 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(STAMP): $(BIN)/python $(REQUIREMENTS) requirements/constraints.txt setup.py
-	@echo "== Installing the pinned dependencies into $(VENV) (about 2 GB on disk, a few minutes)"
+	@echo "== Installing the pinned dependencies into $(VENV) (about 3 GB on disk, a few minutes)"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
 		-r requirements/base.txt -r requirements/dev.txt -c requirements/constraints.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
