@@ -51,7 +51,7 @@ class ImportedChain:
 
 @dataclass(frozen=True)
 class ImportConfig:
-    """Turn a checkpoint of the published DPPO code into one of ours."""
+    """Turn a checkpoint of the published DPPO code into one of ours; --env.name names its task."""
 
     checkpoint: Path = Path("state.pt")
     """The reference's checkpoint/state_<n>.pt, pre-trained or fine-tuned."""
