@@ -10,12 +10,11 @@ Legend: B batch, P transitions, M modes, H chunk length, A action size, h execut
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sim_training.diffusion.sampler import normal_log_prob
 from sim_training.networks.config import GaussianConfig, GmmNetworkConfig
@@ -23,13 +22,17 @@ from sim_training.networks.features import ObservationLayout
 from sim_training.networks.make import GmmNetwork, make_gmm_network
 from sim_training.networks.observation import TensorObservation
 from sim_training.networks.shape import PolicyShape
-from sim_training.policies.gaussian import ENTROPY_OF_UNIT_NORMAL, check_same_mean
+from sim_training.policies.gaussian import ENTROPY_OF_UNIT_NORMAL
+from sim_training.policies.one_transition import OneTransitionPolicy
 from sim_training.policies.protocol import ChainSample, LogProbReduction
 from sim_training.share import Share
 
 
-class GmmPolicy(nn.Module):
+class GmmPolicy(OneTransitionPolicy[GmmNetwork]):
     """Mixture policy over action chunks in normalised units; see `Policy`."""
+
+    noise_blocks = 2
+    """Two blocks: the deviation from the mean, and one that chooses the mode."""
 
     def __init__(
         self,
@@ -46,41 +49,7 @@ class GmmPolicy(nn.Module):
             shape: sizes.
             layout: meaning of the observation; only for `relative_pairs`.
         """
-        super().__init__()
-        self.config = gaussian
-        self.shape = shape
-        self.base: GmmNetwork = make_gmm_network(network, gaussian, shape, layout)
-        self.actor_ft: GmmNetwork | None = None
-
-    @property
-    def ft_positions(self) -> int:
-        """One transition."""
-        return 1
-
-    @property
-    def noise_blocks(self) -> int:
-        """Two blocks: the deviation from the mean, and one that chooses the mode."""
-        return 2
-
-    def start_finetuning(self) -> GmmNetwork:
-        """Freeze the base network and return its trainable copy."""
-        self.actor_ft = copy.deepcopy(self.base)
-        self.base.requires_grad_(False)
-        return self.actor_ft
-
-    def with_gaussian(self, gaussian: GaussianConfig) -> GmmPolicy:
-        """Return a copy with other deviations and clips, as when fine-tuning begins.
-
-        Raises:
-            ConfigError: the networks were not trained for these settings.
-        """
-        check_same_mean(self.config, gaussian)
-        other = copy.deepcopy(self)
-        other.config = gaussian
-        for network in (other.base, other.actor_ft):
-            if network is not None:
-                network.log_std = network.log_std.with_config(gaussian)
-        return other
+        super().__init__(make_gmm_network(network, gaussian, shape, layout), gaussian, shape)
 
     def bc_loss(
         self,
@@ -99,11 +68,6 @@ class GmmPolicy(nn.Module):
         """
         return -_joint_log_prob(chunk, *self._mixture(observation, self.base)).mean()
 
-    def draw_noise(self, batch: int, generator: torch.Generator) -> Tensor:
-        """Return the Gaussian numbers of a batch of chunks, (B, 2, H, A)."""
-        shape = (batch, self.noise_blocks, self.shape.horizon_steps, self.shape.action_dim)
-        return torch.randn(shape, generator=generator)
-
     @torch.no_grad()
     def act(
         self, observation: TensorObservation, noise: Tensor, use_base_policy: bool = False
@@ -115,8 +79,8 @@ class GmmPolicy(nn.Module):
             noise: (B, 2, H, A) standard normal numbers; block 1 chooses the mode.
             use_base_policy: use the frozen network.
         """
-        mean, _, logits = self._mixture(observation, self._network(use_base_policy))
-        return self._clip_action(_of_mode(mean, _choose_mode(logits, noise)))
+        mean, _, logits = self._mixture(observation, self.acting_network(use_base_policy))
+        return self.clip_action(_of_mode(mean, _choose_mode(logits, noise)))
 
     @torch.no_grad()
     def sample(
@@ -134,12 +98,12 @@ class GmmPolicy(nn.Module):
             reduction: how the joint density becomes one number; see `log_prob`.
             use_base_policy: draw from the frozen network.
         """
-        mean, std, logits = self._mixture(observation, self._network(use_base_policy))
+        mean, std, logits = self._mixture(observation, self.acting_network(use_base_policy))
         mode = _choose_mode(logits, noise)
         chunk = _of_mode(mean, mode) + _of_mode(std, mode) * noise[:, 0]
         chain = torch.stack([torch.zeros_like(chunk), chunk], 1)
         log_prob = _reduced_log_prob(chunk, mean, std, logits, reduction).unsqueeze(1)
-        return ChainSample(self._clip_action(chunk), chain, log_prob)
+        return ChainSample(self.clip_action(chunk), chain, log_prob)
 
     def log_prob(
         self,
@@ -156,7 +120,7 @@ class GmmPolicy(nn.Module):
         it by h A again. The reference clamps the joint density itself to [-5, 2], which leaves
         most chunks without a gradient.
         """
-        mean, std, logits = self._mixture(observation, self._network(use_base_policy=False))
+        mean, std, logits = self._mixture(observation, self.acting_network())
         return _reduced_log_prob(after, mean, std, logits, reduction)
 
     def entropy(self, observation: TensorObservation) -> Tensor:
@@ -164,7 +128,7 @@ class GmmPolicy(nn.Module):
 
         A bound from below: the entropy of a mixture has no closed form.
         """
-        _, log_std, logits = self._network(use_base_policy=False)(observation)
+        _, log_std, logits = self.acting_network()(observation)
         per_mode = log_std.float().flatten(2).mean(-1) + ENTROPY_OF_UNIT_NORMAL
         return (logits.float().softmax(-1) * per_mode).sum(-1).mean()
 
@@ -172,19 +136,12 @@ class GmmPolicy(nn.Module):
         """Return how evaluation chooses the chunk."""
         return {"policy": "gmm", "action": "mean of a drawn mode"}
 
-    def _network(self, use_base_policy: bool) -> GmmNetwork:
-        return self.base if use_base_policy or self.actor_ft is None else self.actor_ft
-
     def _mixture(
         self, observation: TensorObservation, network: GmmNetwork
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return means and deviations (B, M, H, A) and logits (B, M)."""
         mean, log_std, logits = network(observation)
         return mean.float(), log_std.float().exp(), logits.float()
-
-    def _clip_action(self, chunk: Tensor) -> Tensor:
-        limit = self.config.final_action_clip_value
-        return chunk if limit is None else chunk.clamp(-limit, limit)
 
 
 def _choose_mode(logits: Tensor, noise: Tensor) -> Tensor:
