@@ -19,6 +19,11 @@ from numpy.typing import NDArray
 from dppo_ros.core.errors import EnvironmentUnavailableError
 
 Metrics = dict[str, float]
+
+BC_LOSS = "losses/bc"
+"""Behaviour-cloning loss of pre-training; the progress line and the report show it."""
+VALUE_LOSS = "losses/value_loss"
+"""Loss of the critic; the report shows it."""
 Histograms = dict[str, NDArray[np.float32]]
 """Samples whose distribution is to be shown, by name."""
 

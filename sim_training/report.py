@@ -18,14 +18,14 @@ from typing import Any
 from dppo_ros import html_page
 from dppo_ros.core.errors import ConfigError, DataError
 from dppo_ros.html_page import Section
-from sim_training.metrics import read_metrics
+from sim_training.metrics import BC_LOSS, VALUE_LOSS, read_metrics
 
 _CURVES = (
-    ("loss", ("losses/diffusion", "losses/validation")),
+    ("loss", (BC_LOSS, "losses/validation")),
     ("success rate", ("charts/success_rate", "eval/success_rate")),
     ("return per episode", ("charts/episodic_return",)),
     ("approximate KL", ("losses/approx_kl",)),
-    ("value loss", ("losses/value",)),
+    ("value loss", (VALUE_LOSS,)),
     ("explained variance", ("losses/explained_variance",)),
 )
 """Plots of a run: title, and the metrics drawn in it where the run has them."""

@@ -20,11 +20,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from sim_training.metrics import BC_LOSS
+
 progress_logger = logging.getLogger("dppo_run_progress")
 """Goes to console.log only; the console itself is served by this module."""
 
 _SHOWN = {
-    "losses/diffusion": "loss",
+    BC_LOSS: "loss",
     "losses/validation": "val",
     "charts/success_rate": "success",
     "charts/episodic_return": "return",

@@ -24,7 +24,7 @@ from sim_training.checkpoint import load_module, module_tensors
 from sim_training.data.sequence import WindowDataset, epoch_order
 from sim_training.distributed import ALONE, World
 from sim_training.learning_rate import learning_rate, set_learning_rate
-from sim_training.metrics import Histograms, Metrics
+from sim_training.metrics import BC_LOSS, Histograms, Metrics
 from sim_training.networks.augmentation import shift_observation
 from sim_training.policies.make import TrainablePolicy
 
@@ -120,7 +120,7 @@ class DiffusionBc:
             norms += norm
         elapsed = time.perf_counter() - started
         metrics = {
-            "losses/bc": float(self._world.add(total)) / max(steps, 1),
+            BC_LOSS: float(self._world.add(total)) / max(steps, 1),
             "charts/learning_rate": float(self.optimizer.param_groups[0]["lr"]),
             "charts/step": float(self.step),
             "charts/epoch": self.step * self._batch_size / len(self._windows),

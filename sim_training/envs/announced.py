@@ -116,8 +116,6 @@ class FurnitureConfig(_Announced):
     randomness: Literal["low", "med"] = "low"
 
 
-AnnouncedConfig = KitchenConfig | RobomimicConfig | AvoidingConfig | FurnitureConfig
-
 MISSING = {
     KitchenConfig: "the Franka kitchen of the package gymnasium-robotics",
     RobomimicConfig: "the package robosuite with the tasks of robomimic",

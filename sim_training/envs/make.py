@@ -7,6 +7,7 @@ Simulators are imported only when their task is chosen, so that missing packages
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Union
 
 from dppo_ros.core.errors import EnvironmentUnavailableError
@@ -83,6 +84,11 @@ def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:
 
             return LocomotionEnv(config, n_envs, threads)
     except ImportError as error:
+        if error.name == "envpool" and sys.version_info < (3, 11):
+            raise EnvironmentUnavailableError(
+                f"task {config.name!r} needs EnvPool, which exists for Python 3.11 and newer; this "
+                "is an older one: use `make setup PYTHON=python3.11`, or choose one_leg"
+            ) from error
         raise EnvironmentUnavailableError(
             f"task {config.name!r} needs the package {error.name!r}, which is not installed; "
             "run `dppo doctor` to see how to get it, or choose toy_reach"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sim_training.distributed import World
-from sim_training.metrics import Histograms, Metrics
+from sim_training.metrics import VALUE_LOSS, Histograms, Metrics
 from sim_training.rl.targets import PolicyLoss
 
 _QUANTILES = {"p01": 0.01, "p50": 0.5, "p99": 0.99}
@@ -89,7 +89,7 @@ class UpdateStatistics:
         """Return means under metric names; nothing about the actor if it was not trained."""
         values = max(self._value_batches, 1)
         metrics = {
-            "losses/value_loss": self._value_loss / values,
+            VALUE_LOSS: self._value_loss / values,
             "losses/critic_grad_norm": self._critic_grad_norm / values,
             "time/actor_s": self.actor_s,
             "time/critic_s": self.critic_s,

@@ -15,13 +15,14 @@ from matplotlib.figure import Figure
 from dppo_ros import html_page
 from dppo_ros.core.errors import ConfigError, DataError
 from sim_training.evaluate import Episode, EvaluationResult
+from sim_training.metrics import BC_LOSS
 from sim_training.report import ReportConfig, read_evaluation, write_report
 
 
 def make_run(folder: Path, successes: int = 7, episodes: int = 10) -> Path:
     """Writes what a training run and `dppo eval` leave behind."""
     folder.mkdir(parents=True)
-    rows = [{"iteration": i, "losses/diffusion": 1.0 / i} for i in range(1, 6)]
+    rows = [{"iteration": i, BC_LOSS: 1.0 / i} for i in range(1, 6)]
     rows.append({"iteration": 6, "charts/success_rate": 0.5})
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "metrics.jsonl").write_text(text, encoding="utf-8")

@@ -90,6 +90,22 @@ def test_lower_precision_trains_almost_the_same_policy(
     assert largest < 5e-4
 
 
+def test_runs_write_what_progress_line_and_report_show(
+    pretrain_config: PretrainConfig, finetune_config: FinetuneConfig, change: Change
+) -> None:
+    from sim_training.report import _CURVES
+    from sim_training.run_progress import _SHOWN
+
+    cloned = change(pretrain_config, validation_fraction=0.2, run__val_freq=1)
+    run_pretrain(cloned)
+    tuned = change(finetune_config, train__n_steps=30)
+    run_finetune(tuned)
+    runs = (config.run.run_dir / "metrics.jsonl" for config in (cloned, tuned))
+    written = {name for run in runs for row in read_metrics(run) for name in row}
+    assert set(_SHOWN) <= written
+    assert {name for _, names in _CURVES for name in names} <= written
+
+
 def test_critic_warm_up_leaves_the_actor_alone(
     finetune_config: FinetuneConfig, change: Change
 ) -> None:
