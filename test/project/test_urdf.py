@@ -12,7 +12,11 @@ import numpy as np
 import pytest
 import xacro
 
-from dppo_ros.core.rotations import rotation_x, rotation_y, rotation_z
+from dppo_ros.cameras import shipped_cameras
+from dppo_ros.core.errors import ConfigError
+from dppo_ros.core.kinematics import tool_pose
+from dppo_ros.core.rotations import matrix_from_quaternion, rotation_x, rotation_y, rotation_z
+from dppo_ros.description import ROBOTS, read_arm, robot_description
 from sim_training.envs.furniture import geometry as geo
 from sim_training.envs.furniture.scene import build_model
 
@@ -20,13 +24,14 @@ URDF_FOLDER = Path(__file__).resolve().parents[2] / "urdf"
 JOINTS = (*geo.ARM_JOINTS, *geo.FINGER_JOINTS)
 
 
-def read_urdf(name: str) -> ET.Element:
-    return ET.fromstring(xacro.process_file(str(URDF_FOLDER / name)).toxml())
+def read_urdf(name: str, robot: str = "panda") -> ET.Element:
+    document = xacro.process_file(str(URDF_FOLDER / name), mappings={"robot": robot})
+    return ET.fromstring(document.toxml())
 
 
 @pytest.fixture(scope="module")
 def panda() -> ET.Element:
-    return read_urdf("panda.urdf.xacro")
+    return read_urdf("franka.urdf.xacro")
 
 
 @pytest.fixture(scope="module")
@@ -134,14 +139,69 @@ def test_cell_places_the_tag_frame_as_the_observations_assume() -> None:
     expected = np.array([[0, 1, 0], [1, 0, 0], [0, 0, -1]])
     np.testing.assert_allclose(base_from_tag[:3, :3], expected, atol=1e-9)
     assert len(cell.findall("link[@name='panda_link0']")) == 1
-    cameras = [link.get("name") for link in cell.findall("link") if "optical" in link.get("name")]
-    assert cameras == ["front_camera_optical", "wrist_camera_optical"]
 
 
-def test_front_camera_looks_down_at_the_work_area() -> None:
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_cameras_hang_where_the_configuration_says(robot: str) -> None:
+    cell = read_urdf("one_leg_cell.urdf.xacro", robot)
+    for camera in shipped_cameras():
+        pose = base_from_link(cell, camera.frame_id, {})
+        np.testing.assert_allclose(pose[:3, 3], camera.base_position_m, atol=1e-9)
+        expected = matrix_from_quaternion(camera.base_quaternion_xyzw)
+        np.testing.assert_allclose(pose[:3, :3], expected, atol=1e-6)
+        body = base_from_link(cell, f"{camera.name}_camera", {})
+        # REP 103: the body looks along x with z up, the optical frame along z with y down.
+        np.testing.assert_allclose(body[:3, 0], pose[:3, 2], atol=1e-9)
+        np.testing.assert_allclose(body[:3, 2], -pose[:3, 1], atol=1e-9)
+
+
+def test_cameras_look_down_at_the_table() -> None:
     cell = read_urdf("one_leg_cell.urdf.xacro")
-    pose = base_from_link(cell, "front_camera_optical", {})
-    forward = pose[:3, 2]
-    at_table = pose[:3, 3] - forward * pose[2, 3] / forward[2]
-    assert forward[0] < 0 and forward[2] < 0
-    assert abs(at_table[1]) < 1e-9
+    for camera in shipped_cameras():
+        pose = base_from_link(cell, camera.frame_id, {})
+        forward = pose[:3, 2]
+        assert forward[2] < 0
+        at_table = pose[:3, 3] - forward * pose[2, 3] / forward[2]
+        assert 0.2 < at_table[0] < 0.8
+        assert abs(at_table[1]) < 0.4
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_every_frame_of_the_cell_carries_the_name_of_its_robot(robot: str) -> None:
+    root = ET.fromstring(robot_description(robot))
+    links = [str(link.get("name")) for link in root.findall("link")]
+    assert len(set(links)) == len(links)
+    for other in set(ROBOTS) - {robot}:
+        assert not [name for name in links if name.startswith(other)]
+    children = {str(joint.find("child").get("link")) for joint in root.findall("joint")}
+    assert set(links) - children == {"world"}
+
+
+# The published tables, FR3 after libfranka's rate limiting and franka_rust.
+FR3_LOWER = (-2.7437, -1.7837, -2.9007, -3.0421, -2.8065, 0.5445, -3.0159)
+FR3_UPPER = (2.7437, 1.7837, 2.9007, -0.1518, 2.8065, 4.5169, 3.0159)
+FR3_VELOCITY = (2.62, 2.62, 2.62, 2.62, 5.26, 4.18, 5.26)
+
+
+def test_arm_of_the_fr3_has_its_own_names_and_limits() -> None:
+    arm = read_arm("fr3")
+    assert arm.names == tuple(f"fr3_joint{index}" for index in range(1, 8))
+    assert arm.fingers == ("fr3_finger_joint1", "fr3_finger_joint2")
+    np.testing.assert_array_equal(arm.lower_rad, FR3_LOWER)
+    np.testing.assert_array_equal(arm.upper_rad, FR3_UPPER)
+    np.testing.assert_array_equal(arm.velocity_rad_s, FR3_VELOCITY)
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_kinematics_of_the_nodes_follow_the_description(robot: str) -> None:
+    root, arm = read_urdf("franka.urdf.xacro", robot), read_arm(robot)
+    angles = np.random.default_rng(1).uniform(arm.lower_rad, arm.upper_rad)
+    expected = base_from_link(root, f"{robot}_tool", dict(zip(arm.names, angles, strict=True)))
+    position, base_from_tool = tool_pose(angles)
+    np.testing.assert_allclose(position, expected[:3, 3], atol=1e-9)
+    np.testing.assert_allclose(base_from_tool, expected[:3, :3], atol=1e-9)
+
+
+def test_unknown_robot_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="panda"):
+        robot_description("ur5")
