@@ -1,6 +1,6 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The one description of the running system: topics, nodes, arguments, start-up order.
+"""The one description of the running system: nodes, arguments, start-up order; see also ``topics``.
 
 ``dppo-ros up``, the launch file, the recorder and the nodes all read it; nothing about the graph
 is written down a second time. Pure Python: no rclpy, no launch.
@@ -9,68 +9,18 @@ is written down a second time. Pure Python: no rclpy, no launch.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dppo_ros import parameters as ros_parameters
 from dppo_ros.core.errors import ConfigError, unknown_name_message
-from dppo_ros.core.observation import OBSTACLE, ONE_LEG_PARTS
-from dppo_ros.parameters import Parameter, Value
+from dppo_ros.parameters.command import COMMAND, SAFETY
+from dppo_ros.parameters.model import Parameter, Value, by_name, check_values
+from dppo_ros.parameters.observation import OBSERVATION
+from dppo_ros.parameters.policy import POLICY
+from dppo_ros.parameters.recorder import RECORDER
+from dppo_ros.parameters.sim import SIM
 from dppo_ros.paths import PACKAGE, find_bundle, ros_config
-
-
-@dataclass(frozen=True)
-class Topic:
-    """A topic of the graph.
-
-    Attributes:
-        name: Relative name; remapping and namespaces apply as usual.
-        type: Message type.
-        quality: Key into ``qos.QUALITIES``.
-        publisher: Node that publishes it in the twin.
-        subscribers: Nodes that listen to it, besides the recorder, which listens to everything.
-        description: One line for people.
-        stream: Observation stream it feeds, empty for none.
-    """
-
-    name: str
-    type: str
-    quality: str
-    publisher: str
-    subscribers: tuple[str, ...]
-    description: str
-    stream: str = ""
-
-
-_POSE, _TWIST = "geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/TwistStamped"
-_JOINTS, _STATUS = "sensor_msgs/msg/JointState", "diagnostic_msgs/msg/DiagnosticArray"
-_TRAJECTORY, _CLOCK = "trajectory_msgs/msg/JointTrajectory", "rosgraph_msgs/msg/Clock"
-
-TOPICS: tuple[Topic, ...] = (
-    Topic("clock", _CLOCK, "clock", "sim", ("policy", "command"), "simulated time"),
-    Topic("joint_states", _JOINTS, "observation", "sim", ("policy",), "arm and finger joints",
-          "gripper_width"),
-    Topic("tool_pose", _POSE, "observation", "sim", ("policy", "command"), "measured tool pose",
-          "tool_pose"),
-    Topic("tool_twist", _TWIST, "observation", "sim", ("policy",), "measured tool velocity",
-          "tool_twist"),
-    *(
-        Topic(f"parts/{part}/pose", _POSE, "observation", "sim", ("policy",), f"pose of {part}",
-              f"{part}_pose")
-        for part in (*ONE_LEG_PARTS, OBSTACLE)
-    ),
-    Topic("task/status", _STATUS, "status", "sim", (), "phase, success, end of the episode"),
-    Topic("policy/observation", _JOINTS, "observation", "policy", (), "vector the policy saw"),
-    Topic("policy/chunk", _TRAJECTORY, "chunk", "policy", ("command",),
-          "predicted actions; the stamp is the time of action 0"),
-    Topic("policy/status", _STATUS, "status", "policy", (), "inference latency, refusals"),
-    Topic("target_pose", _POSE, "command", "command", ("sim",), "tool goal for the robot"),
-    Topic("gripper/command", _JOINTS, "command", "command", ("sim",), "gripper latch value"),
-    Topic("command/status", _STATUS, "status", "command", (), "mode, interventions, latency"),
-    Topic("diagnostics", _STATUS, "diagnostics", "every node", (), "rates, latencies, counters"),
-)  # fmt: skip
-"""Every topic; the recorder records all of them."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +57,7 @@ class Argument:
         return self.value.check(_from_text(text, self.value.default), "the launch arguments")
 
 
-_SIM = ros_parameters.by_name(ros_parameters.SIM)
+_SIM = by_name(SIM)
 ARGUMENTS: tuple[Argument, ...] = tuple(
     Argument(value)
     for value in (
@@ -119,6 +69,19 @@ ARGUMENTS: tuple[Argument, ...] = tuple(
         _SIM["real_time_factor"],
         _SIM["lockstep"],
         _SIM["max_episode_steps"],
+        Parameter(
+            "poses",
+            "auto",
+            "where part poses come from: the simulator, the cameras, or a tracker of your own on "
+            "parts/*; auto takes the simulator in the twin and the cameras on a robot",
+            choices=("auto", "truth", "cameras", "external"),
+        ),
+        Parameter(
+            "own_cameras",
+            True,
+            "on a robot, start this package's camera nodes; false expects "
+            "another driver, such as realsense2_camera",
+        ),
         Parameter("exit_on_end", True, "shut everything down when the episode ends"),
         Parameter("log_level", "info", "log level", choices=("debug", "info", "warn", "error")),
     )
@@ -161,23 +124,27 @@ class NodeSpec:
 
 NODES: tuple[NodeSpec, ...] = (
     NodeSpec(
-        "recorder", "recorder_node", ros_parameters.RECORDER,
+        "recorder", "recorder_node", RECORDER,
         {"path": "record", "bundle": "bundle", "seed": "seed", "randomness": "randomness"},
         condition="record",
     ),
     NodeSpec(
-        "command", "command_node", (*ros_parameters.COMMAND, *ros_parameters.SAFETY),
+        "command", "command_node", (*COMMAND, *SAFETY),
         {"bundle": "bundle", "enabled_on_activate": "sim"},
     ),
     NodeSpec(
-        "policy", "policy_node", ros_parameters.POLICY,
+        "policy", "policy_node", POLICY,
         {"bundle": "bundle", "seed": "seed"}, restarts=2,
     ),
     NodeSpec(
-        "sim", "sim_node", ros_parameters.SIM,
+        "observation", "observation_node", OBSERVATION,
+        {"bundle": "bundle", "part_source": "part_source"}, restarts=2,
+    ),
+    NodeSpec(
+        "sim", "sim_node", SIM,
         {name: name for name in (
             "randomness", "seed", "real_time_factor", "lockstep", "max_episode_steps",
-            "exit_on_end",
+            "exit_on_end", "simulated_time",
         )},
         condition="sim", ends_run=True,
     ),
@@ -194,12 +161,14 @@ class NodeLaunch:
         parameter_file: YAML file with its defaults.
         parameters: Values that override the file.
         log_level: Log level.
+        remappings: Pairs of topic names, what the node calls it and what it is called.
     """
 
     node: NodeSpec
     parameter_file: Path
     parameters: dict[str, Value]
     log_level: str
+    remappings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -213,23 +182,6 @@ class Plan:
 
     nodes: tuple[NodeLaunch, ...]
     environment: Mapping[str, str]
-
-
-def topic(name: str) -> Topic:
-    """Return the topic of this name.
-
-    Raises:
-        ConfigError: There is no such topic.
-    """
-    for entry in TOPICS:
-        if entry.name == name:
-            return entry
-    raise ConfigError(unknown_name_message("topic", name, (entry.name for entry in TOPICS)))
-
-
-def stream_topics() -> dict[str, Topic]:
-    """Return the topics that feed observation streams, by stream."""
-    return {entry.stream: entry for entry in TOPICS if entry.stream}
 
 
 def plan(given: Mapping[str, str]) -> Plan:
@@ -251,6 +203,7 @@ def plan(given: Mapping[str, str]) -> Plan:
     values["bundle"] = str(find_bundle(str(values["bundle"])))
     if values["record"]:
         values["record"] = str(Path(str(values["record"])).expanduser().absolute())
+    values.update(derived_values(values))
     nodes = []
     for node in NODES:
         if node.condition and not values[node.condition]:
@@ -258,9 +211,9 @@ def plan(given: Mapping[str, str]) -> Plan:
         overrides: dict[str, Value] = {
             parameter: values[argument] for parameter, argument in node.arguments.items()
         }
-        checked = ros_parameters.check_values(node.parameters, overrides, f"node {node.name}")
+        checked = check_values(node.parameters, overrides, f"node {node.name}")
         # Only followers of /clock use simulated time; the node that publishes it must not.
-        checked["use_sim_time"] = bool(values["sim"]) and node.name != "sim"
+        checked["use_sim_time"] = bool(values["simulated_time"]) and node.name != "sim"
         nodes.append(NodeLaunch(node, ros_config(node.config), checked, str(values["log_level"])))
     names = [launch.node.name for launch in nodes]
     for launch in nodes:
@@ -269,9 +222,32 @@ def plan(given: Mapping[str, str]) -> Plan:
     return Plan(tuple(nodes), environment())
 
 
-def expected_subscribers(entry: Topic, names: Collection[str]) -> int:
-    """Return how many of the named nodes listen to a topic."""
-    return sum(name in entry.subscribers or name == "recorder" for name in names)
+def derived_values(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Return what follows from the arguments and is itself named in ``NODES``.
+
+    Args:
+        values: Checked values of all arguments.
+
+    Raises:
+        ConfigError: True poses are asked for where there is no simulator.
+    """
+    sim, poses = bool(values["sim"]), str(values["poses"])
+    if poses == "auto":
+        poses = "truth" if sim else "cameras"
+    if poses == "truth" and not sim:
+        raise ConfigError(
+            "poses is 'truth' and sim is false; a robot has no simulator to ask: use 'cameras', or "
+            "'external' with a tracker of your own"
+        )
+    as_a_robot = float(values["real_time_factor"]) == 1.0 and not values["lockstep"]  # type: ignore[arg-type]
+    return {
+        "part_source": "truth" if poses == "truth" else "parts",
+        "tracking": poses == "cameras",
+        "sim_cameras": poses == "cameras" and sim,
+        "camera_nodes": poses == "cameras" and not sim and bool(values["own_cameras"]),
+        # In real time the twin keeps the time of day, like a robot; otherwise all follow /clock.
+        "simulated_time": sim and not as_a_robot,
+    }
 
 
 def environment() -> dict[str, str]:

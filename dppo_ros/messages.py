@@ -152,14 +152,50 @@ def decode_gripper_width(message: RosObject) -> Stamped:
     return Stamped(stamp_to_ns(message.header.stamp), message.header.frame_id, np.array([width]))
 
 
-def decode_stream(stream: str, message: RosObject) -> Stamped:
-    """Return the sample that a message holds for an observation stream.
+def decode_arm(message: RosObject, prefix: str) -> Stamped:
+    """Return angles (rad) and velocities (rad/s) of the arm of a JointState, (14,).
+
+    Joints are found by name, so their order in the message does not matter.
+
+    Args:
+        message: The JointState.
+        prefix: The joints are ``<prefix>_joint1`` to ``<prefix>_joint7``.
+
+    Raises:
+        ObservationError: A joint is not in the message, or comes without a velocity.
+    """
+    names = list(message.name)
+    wanted = [f"{prefix}_joint{index}" for index in range(1, 8)]
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise ObservationError(
+            f"joint state names {names} lack {', '.join(missing)}; the arm's joints must be named "
+            f"{wanted[0]} to {wanted[-1]}: set arm_prefix to what the driver uses"
+        )
+    if len(message.position) != len(names) or len(message.velocity) != len(names):
+        raise ObservationError(
+            f"joint state has {len(names)} names, {len(message.position)} positions and "
+            f"{len(message.velocity)} velocities; the arm needs all three"
+        )
+    order = [names.index(name) for name in wanted]
+    values = [message.position[i] for i in order] + [message.velocity[i] for i in order]
+    stamp_ns = stamp_to_ns(message.header.stamp)
+    return Stamped(stamp_ns, message.header.frame_id, np.array(values, dtype=np.float64))
+
+
+def decode_joints(stream: str, message: RosObject, prefix: str) -> Stamped:
+    """Return the sample that a JointState holds for the arm or the gripper stream.
 
     Raises:
         ObservationError: The message does not hold it.
     """
     if stream == "gripper_width":
         return decode_gripper_width(message)
+    return decode_arm(message, prefix)
+
+
+def decode_stream(stream: str, message: RosObject) -> Stamped:
+    """Return the sample that a pose or twist message holds for an observation stream."""
     return decode_twist(message) if stream == "tool_twist" else decode_pose(message)
 
 

@@ -38,6 +38,7 @@ QUALITIES: dict[str, Quality] = {
     "clock": Quality(True, False, 10, "simulated time; best-effort readers match as well"),
     "sensor": Quality(False, False, 10, "only the newest value counts; matches every publisher"),
     "observation": Quality(True, False, 100, "a policy query needs the complete set of a tick"),
+    "image": Quality(False, False, 5, "the newest picture counts; matches every camera driver"),
     "chunk": Quality(True, False, 1, "a newer chunk replaces the older one"),
     "command": Quality(True, False, 1, "a newer target replaces the older one"),
     "status": Quality(True, True, 10, "late joiners must learn the present state"),

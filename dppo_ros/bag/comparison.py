@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dppo_ros.bag.episodes import Episode, Status
-from dppo_ros.core.aligner import ANCHOR
+from dppo_ros.core.aligner import ARM, TOOL_POSE
 from dppo_ros.core.observation import join_action, split_action
 from dppo_ros.core.planner import PlannedChunk
 from dppo_ros.core.rotations import FloatArray
@@ -93,14 +93,14 @@ def parity(
 def latencies(episode: Episode, planned: Sequence[PlannedChunk]) -> dict[str, FloatArray]:
     """Return latencies (ms) by kind, see ``ReplayResult.latencies_ms``.
 
-    From observation to command counts from when the recorder received the tool pose to when it
+    From observation to command counts from when the recorder received the robot's state to when it
     received the goal of the same tick, for the first action of each chunk: only that one answers
     its observation at once.
     """
     observed_ns = {
         received.sample.stamp_ns: received.receive_ns
         for received in episode.samples
-        if received.stream == ANCHOR
+        if received.stream in (TOOL_POSE, ARM)
     }
     answered = [
         (episode.goals[stamp][0] - observed_ns[stamp]) / NS_PER_MS

@@ -8,7 +8,7 @@ Legend: D_o observation numbers, D_a action numbers, n actions in a chunk.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 
-from dppo_ros import graph, messages
+from dppo_ros import messages, topics
 from dppo_ros.bag.writer import METADATA_KEY, typestore
-from dppo_ros.core.errors import BagError, DppoError
+from dppo_ros.core.aligner import required_streams
+from dppo_ros.core.alignment import AlignmentSettings
+from dppo_ros.core.errors import BagError, ConfigError, DppoError
 from dppo_ros.core.observation import join_action
 from dppo_ros.core.rotations import FloatArray, matrix_from_quaternion
+from dppo_ros.core.spec import VectorSpec
 from dppo_ros.messages import ChunkMessage, RosObject, Stamped
 
 COMMAND_TOPICS = ("target_pose", "gripper/command")
@@ -74,6 +77,7 @@ class Episode:
         goals: Tool goals that were executed: receive time and pose (7,).
         grippers: Gripper values that were executed.
         statuses: Status messages by topic.
+        alignment: How the live observation node made observations from the samples.
     """
 
     path: Path
@@ -84,6 +88,7 @@ class Episode:
     goals: dict[int, tuple[int, FloatArray]] = field(default_factory=dict)
     grippers: dict[int, float] = field(default_factory=dict)
     statuses: dict[str, list[Status]] = field(default_factory=dict)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
 
     def executed_action(self, stamp_ns: int) -> FloatArray | None:
         """Return the action (D_a,) that was executed at a control tick, None if there was none."""
@@ -94,15 +99,16 @@ class Episode:
         return join_action(pose[:3], matrix_from_quaternion(pose[3:]), np.array(gripper))
 
 
-def read_episode(path: Path, streams: Collection[str]) -> Episode:
+def read_episode(path: Path, spec: VectorSpec) -> Episode:
     """Return the episode in a bag.
 
     Args:
         path: Bag folder.
-        streams: Observation streams that must be in it.
+        spec: Observation layout, whose streams must be in it.
 
     Raises:
         BagError: The bag cannot be read or lacks a topic.
+        ConfigError: No topic can provide a field of the layout.
     """
     if not (path / "metadata.yaml").is_file():
         raise BagError(
@@ -111,7 +117,7 @@ def read_episode(path: Path, streams: Collection[str]) -> Episode:
         )
     try:
         with Reader(path) as reader:
-            return _read(path, reader, streams)
+            return _read(path, reader, spec)
     except DppoError:
         raise
     except Exception as error:  # rosbags raises many kinds on damaged files
@@ -121,13 +127,32 @@ def read_episode(path: Path, streams: Collection[str]) -> Episode:
         ) from error
 
 
-def _read(path: Path, reader: Reader, streams: Collection[str]) -> Episode:
-    topics = {name: topic.name for name, topic in graph.stream_topics().items() if name in streams}
-    wanted = (*topics.values(), *COMMAND_TOPICS, *_OPTIONAL_TOPICS)
+def _alignment(reader: Reader) -> AlignmentSettings:
+    """Return what the observation node noted; recordings from before it existed hold nothing."""
+    connections = _connections(reader, "observation/status")
+    store = typestore()
+    for connection, _, raw in reader.messages(connections=connections):
+        _, values = messages.decode_status(store.deserialize_cdr(raw, connection.msgtype))
+        return AlignmentSettings.from_text(values.get("alignment", ""))
+    return AlignmentSettings()
+
+
+def _read(path: Path, reader: Reader, spec: VectorSpec) -> Episode:
+    alignment = _alignment(reader)
+    known = topics.stream_topics(truth=alignment.part_source == "truth")
+    streams = required_streams(spec, alignment)
+    unknown = sorted(set(streams) - set(known))
+    if unknown:
+        raise ConfigError(
+            f"the layout needs the streams {', '.join(unknown)}, which no topic provides; known "
+            f"streams: {', '.join(known)}"
+        )
+    names = {stream: known[stream].name for stream in streams}
+    wanted = (*names.values(), *COMMAND_TOPICS, *_OPTIONAL_TOPICS)
     found = {name: _connections(reader, name) for name in wanted}
     missing = [
         name
-        for name in (*topics.values(), *COMMAND_TOPICS)
+        for name in (*names.values(), *COMMAND_TOPICS)
         if not any(connection.msgcount for connection in found[name])
     ]
     if missing:
@@ -136,8 +161,8 @@ def _read(path: Path, reader: Reader, streams: Collection[str]) -> Episode:
             f"bag {path} has no messages on {', '.join(missing)}; it holds {present}. Record with "
             "'dppo-ros up one_leg --record FOLDER' or with every topic of the graph"
         )
-    episode = Episode(path, _metadata(path))
-    handlers = _handlers(episode, topics)
+    episode = Episode(path, _metadata(path), alignment=alignment)
+    handlers = _handlers(episode, names)
     by_id = {c.id: name for name, connections in found.items() for c in connections}
     store = typestore()
     chosen = [connection for connections in found.values() for connection in connections]
@@ -158,7 +183,7 @@ def _read(path: Path, reader: Reader, streams: Collection[str]) -> Episode:
 
 def _connections(reader: Reader, name: str) -> list[Connection]:
     """Return the connections of a topic of the graph, whatever namespace it was recorded in."""
-    expected = graph.topic(name).type
+    expected = topics.topic(name).type
     matching = [c for c in reader.connections if c.topic == f"/{name}"]
     if not matching:
         matching = [c for c in reader.connections if c.topic.endswith(f"/{name}")]
@@ -187,7 +212,7 @@ def _metadata(path: Path) -> dict[str, str]:
 
 
 def _handlers(
-    episode: Episode, topics: Mapping[str, str]
+    episode: Episode, names: Mapping[str, str]
 ) -> dict[str, Callable[[int, RosObject], None]]:
     """Return what to do with a message, by relative topic name."""
 
@@ -208,10 +233,15 @@ def _handlers(
         chunk = messages.decode_chunk(message)
         episode.chunks[chunk.stamp_ns] = chunk
 
-    def on_sample(stream: str) -> Callable[[int, RosObject], None]:
+    def on_sample(streams: Sequence[str]) -> Callable[[int, RosObject], None]:
         def add(receive_ns: int, message: RosObject) -> None:
-            sample = messages.decode_stream(stream, message)
-            episode.samples.append(Received(stream, receive_ns, sample))
+            for stream in streams:
+                if stream in ("gripper_width", "arm_joints"):
+                    prefix = episode.alignment.arm_prefix
+                    sample = messages.decode_joints(stream, message, prefix)
+                else:
+                    sample = messages.decode_stream(stream, message)
+                episode.samples.append(Received(stream, receive_ns, sample))
 
         return add
 
@@ -227,6 +257,9 @@ def _handlers(
         "gripper/command": on_gripper,
         "policy/observation": on_vector,
         "policy/chunk": on_chunk,
-        **{topic: on_sample(stream) for stream, topic in topics.items()},
+        **{
+            topic: on_sample([stream for stream, name in names.items() if name == topic])
+            for topic in set(names.values())
+        },
         **{name: on_status(name) for name in _OPTIONAL_TOPICS if name.endswith("/status")},
     }

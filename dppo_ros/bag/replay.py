@@ -28,7 +28,7 @@ from dppo_ros.bag.comparison import (
 )
 from dppo_ros.bag.episodes import Episode, read_episode
 from dppo_ros.bag.identity import bundle_digest
-from dppo_ros.core.aligner import AlignedObservation, ObservationAligner, required_streams
+from dppo_ros.core.aligner import ROBOT_STREAMS, AlignedObservation, ObservationAligner
 from dppo_ros.core.bundle import PolicyBundle, load_bundle
 from dppo_ros.core.errors import BagError, ConfigError
 from dppo_ros.core.observation import furniture_action_spec, split_action
@@ -36,7 +36,6 @@ from dppo_ros.core.planner import ChunkPlanner, PlannedChunk
 from dppo_ros.core.rotations import FloatArray, rotation_vector_from_matrix
 from dppo_ros.core.runtime import PolicyRuntime
 from dppo_ros.core.spec import first_difference
-from dppo_ros.graph import stream_topics
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,16 +111,9 @@ def replay_bag(bag: Path, bundle_folder: Path, seed: int | None = None) -> Repla
             f"bundle {manifest.name!r} cannot be compared with tool goals: {difference}; use a "
             "bundle with absolute tool goals"
         )
-    streams = required_streams(manifest.observation)
-    unknown = sorted(set(streams) - set(stream_topics()))
-    if unknown:
-        raise ConfigError(
-            f"bundle {manifest.name!r} needs the streams {', '.join(unknown)}, which no topic "
-            f"provides; known streams: {', '.join(stream_topics())}"
-        )
-    episode = read_episode(bag, streams)
+    episode = read_episode(bag, manifest.observation)
     chosen_seed = _seed(episode, seed)
-    aligner = ObservationAligner(manifest.observation)
+    aligner = ObservationAligner(manifest.observation, settings=episode.alignment)
     planner = ChunkPlanner(manifest, PolicyRuntime(bundle), chosen_seed)
     vectors: dict[int, NDArray[np.float32]] = {}
     planned: list[PlannedChunk] = []
@@ -153,7 +145,9 @@ def _seed(episode: Episode, seed: int | None) -> int:
 def _observations(episode: Episode, aligner: ObservationAligner) -> Iterator[AlignedObservation]:
     for received in episode.samples:
         sample = received.sample
-        yield from aligner.add(received.stream, sample.stamp_ns, sample.values, sample.frame)
+        robot = received.stream in ROBOT_STREAMS
+        stamp_ns = sample.stamp_ns - episode.alignment.latency_ns(robot)
+        yield from aligner.add(received.stream, stamp_ns, sample.values, sample.frame)
 
 
 def _refusals(aligner: ObservationAligner) -> dict[str, int]:

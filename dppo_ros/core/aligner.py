@@ -6,10 +6,14 @@ The live policy node and the bag replay feed the same class, and its decisions d
 order of samples *within* each stream, never on how the streams interleave. So the same streams
 give the same vectors, whenever and wherever they are processed.
 
-Rule: the stamps of the tool pose define the instants. An instant is decided as soon as every
-other stream has a sample at that stamp or a later one. If each has a sample no more than
-``max_skew_ns`` older than the instant the observation is built, otherwise it is refused and
-counted. Nothing is interpolated and nothing is filled in.
+Rule: the stamps of one stream, the anchor, define the instants. An instant is decided as soon as
+every other stream has a sample at that stamp or a later one. A robot stream may be interpolated
+between its two neighbours; a part pose is taken as it is, no more than ``max_skew_ns`` older than
+the instant. If one is missing the observation is refused and counted. Nothing is filled in but the
+poses that the settings declare as constant.
+
+With cameras the anchor is a part pose, whose stamp is that of the picture: the policy then sees
+robot and parts as they were when the picture was taken, as in training.
 """
 
 from __future__ import annotations
@@ -21,15 +25,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dppo_ros.core.alignment import AlignmentSettings
 from dppo_ros.core.diagnostics import EventCounts
 from dppo_ros.core.errors import ConfigError, ObservationError, unknown_name_message
-from dppo_ros.core.observation import RobotState, assemble_observation, spec_parts
-from dppo_ros.core.rotations import FloatArray, matrix_from_quaternion
+from dppo_ros.core.kinematics import tool_pose, tool_twist
+from dppo_ros.core.observation import POSE_SUFFIX, RobotState, assemble_observation, spec_parts
+from dppo_ros.core.rotations import FloatArray, matrix_from_quaternion, slerp
 from dppo_ros.core.spec import VectorSpec
 
-ANCHOR = "tool_pose"
-ROBOT_STREAMS: dict[str, int] = {"tool_pose": 7, "tool_twist": 6, "gripper_width": 1}
-"""Streams about the robot and how many numbers a sample has."""
+TOOL_POSE = "tool_pose"
+ARM = "arm_joints"
+ROBOT_STREAMS: dict[str, int] = {TOOL_POSE: 7, "tool_twist": 6, "gripper_width": 1, ARM: 14}
+"""Streams about the robot and how many numbers a sample has: the arm's are 7 rad, 7 rad/s."""
 
 FIELD_STREAMS: dict[str, str] = {
     "tool_position": "tool_pose",
@@ -75,22 +82,35 @@ class _Stream:
             self.samples.popleft()
 
 
-def required_streams(spec: VectorSpec) -> dict[str, int]:
+def required_streams(spec: VectorSpec, settings: AlignmentSettings | None = None) -> dict[str, int]:
     """Return the streams that the fields of a layout need, and the size of their samples.
 
     Raises:
-        ConfigError: A field has no stream behind it.
+        ConfigError: A field has no stream behind it, or a constant is not the pose of a part.
     """
-    streams: dict[str, int] = {ANCHOR: ROBOT_STREAMS[ANCHOR]}
-    parts = {f"{name}_pose" for name in spec_parts(spec)}
+    chosen = settings or AlignmentSettings()
+    parts = spec_parts(spec)
+    for name, pose in chosen.constants.items():
+        values = np.asarray(pose, dtype=np.float64)
+        bad = values.size != PART_POSE_SIZE or _sample_problem(values, "", "")
+        if name not in parts or bad:
+            raise ConfigError(
+                f"constant pose {tuple(pose)} of {name!r}: it must be position (m) and unit "
+                f"quaternion xyzw of one of {', '.join(parts) or 'no part'}"
+            )
+    tool = {name: ROBOT_STREAMS[name] for name in ((ARM,) if chosen.from_joints else (TOOL_POSE,))}
+    streams: dict[str, int] = dict(tool)
+    known = {f"{name}{POSE_SUFFIX}" for name in parts}
     for name in spec.names:
         if name in FIELD_STREAMS:
-            streams[FIELD_STREAMS[name]] = ROBOT_STREAMS[FIELD_STREAMS[name]]
-        elif name in parts:
-            streams[name] = PART_POSE_SIZE
-        else:
-            message = unknown_name_message("observation field", name, [*FIELD_STREAMS, *parts])
+            stream = FIELD_STREAMS[name]
+            if stream == "gripper_width" or not chosen.from_joints:
+                streams[stream] = ROBOT_STREAMS[stream]
+        elif name not in known:
+            message = unknown_name_message("observation field", name, [*FIELD_STREAMS, *known])
             raise ConfigError(f"no topic can provide it: {message}")
+        elif name.removesuffix(POSE_SUFFIX) not in chosen.constants:
+            streams[name] = PART_POSE_SIZE
     return streams
 
 
@@ -98,26 +118,33 @@ class ObservationAligner:
     """Collects samples by stream and returns observations once they are complete."""
 
     def __init__(
-        self, spec: VectorSpec, frames: Mapping[str, str] | None = None, max_skew_ns: int = 0
+        self,
+        spec: VectorSpec,
+        frames: Mapping[str, str] | None = None,
+        settings: AlignmentSettings | None = None,
     ) -> None:
         """Start without samples.
 
         Args:
             spec: Observation layout of the policy bundle.
             frames: frame_id that samples of a stream must carry; streams left out are not checked.
-            max_skew_ns: How much older than the instant a sample may be; 0 demands equal stamps.
+            settings: How streams become observations.
 
         Raises:
-            ConfigError: The layout has a field without a stream.
+            ConfigError: The layout has a field without a stream, or the settings do not fit it.
         """
         self._spec = spec
-        self._max_skew_ns = max_skew_ns
+        self._settings = settings or AlignmentSettings()
         expected = frames or {}
         self._streams = {
             name: _Stream(size, expected.get(name, ""))
-            for name, size in required_streams(spec).items()
+            for name, size in required_streams(spec, self._settings).items()
         }
+        self.anchor = self._settings.anchor or self._default_anchor()
+        if self.anchor not in self._streams:
+            raise ConfigError(unknown_name_message("anchor stream", self.anchor, self._streams))
         self._instants: deque[int] = deque()
+        self._newest_instant_ns: int | None = None
         self.counts = EventCounts("observations", "refused")
         self.last_refusal = ""
 
@@ -129,6 +156,7 @@ class ObservationAligner:
     def reset(self) -> None:
         """Forget every sample, as after a restart of the clock; counters stay."""
         self._instants.clear()
+        self._newest_instant_ns = None
         for stream in self._streams.values():
             stream.samples.clear()
             stream.newest_ns = None
@@ -161,16 +189,13 @@ class ObservationAligner:
         if stream.newest_ns is not None and stamp_ns <= stream.newest_ns:
             self._refuse(f"{name}: stamp does not advance", whole=False)
             return []
-        problem = _sample_problem(name, sample, frame, stream.frame)
+        problem = _sample_problem(sample, frame, stream.frame)
         if problem:
             self._refuse(f"{name}: {problem}", whole=False)
         stream.newest_ns = stamp_ns
         stream.samples.append((stamp_ns, None if problem else sample))
-        if name == ANCHOR:
-            self._instants.append(stamp_ns)
-            if len(self._instants) > _MAX_WAITING:
-                self._instants.popleft()
-                self._refuse("never completed: a stream is silent")
+        if name == self.anchor:
+            self._add_instant(stamp_ns)
         return self._decide()
 
     def missing(self) -> tuple[str, ...]:
@@ -183,6 +208,20 @@ class ObservationAligner:
             for name, stream in self._streams.items()
             if stream.newest_ns is None or stream.newest_ns < instant
         )
+
+    def _default_anchor(self) -> str:
+        parts = [name for name, stream in self._streams.items() if name not in ROBOT_STREAMS]
+        return parts[0] if self._settings.from_joints and parts else next(iter(self._streams))
+
+    def _add_instant(self, stamp_ns: int) -> None:
+        newest_ns = self._newest_instant_ns
+        if newest_ns is not None and stamp_ns - newest_ns < self._settings.min_interval_ns:
+            return
+        self._newest_instant_ns = stamp_ns
+        self._instants.append(stamp_ns)
+        if len(self._instants) > _MAX_WAITING:
+            self._instants.popleft()
+            self._refuse("never completed: a stream is silent")
 
     def _decide(self) -> list[AlignedObservation]:
         complete: list[AlignedObservation] = []
@@ -199,10 +238,17 @@ class ObservationAligner:
         return complete
 
     def _choose(self, name: str, stream: _Stream, instant: int) -> FloatArray | None:
-        """Return the newest sample of a stream not after the instant, None if there is none."""
+        """Return the sample of a stream for the instant, None if there is none."""
         stream.drop_before(instant)
         stamp_ns, sample = stream.samples[0]
-        if not instant - self._max_skew_ns <= stamp_ns <= instant:
+        if stamp_ns < instant and name in ROBOT_STREAMS and len(stream.samples) > 1:
+            after_ns, after = stream.samples[1]
+            if after_ns - stamp_ns <= self._settings.max_gap_ns:
+                if sample is None or after is None:
+                    self._refuse(f"{name}: unusable sample")
+                    return None
+                return interpolate(sample, after, (instant - stamp_ns) / (after_ns - stamp_ns))
+        if not instant - self._settings.max_skew_ns <= stamp_ns <= instant:
             self._refuse(f"{name}: no sample for the instant")
             return None
         if sample is None:
@@ -210,18 +256,12 @@ class ObservationAligner:
         return sample
 
     def _assemble(self, samples: Mapping[str, FloatArray]) -> NDArray[np.float32]:
-        pose = samples[ANCHOR]
-        twist = samples.get("tool_twist", np.zeros(6))
-        width = samples.get("gripper_width", np.zeros(1))
-        robot = RobotState(
-            tool_position=pose[:3],
-            base_from_tool=matrix_from_quaternion(pose[3:]),
-            tool_linear_velocity=twist[:3],
-            tool_angular_velocity=twist[3:],
-            gripper_width=width[0],
-        )
-        parts = {name: samples[f"{name}_pose"] for name in spec_parts(self._spec)}
-        return assemble_observation(self._spec, robot, parts)
+        constants = self._settings.constants
+        parts = {
+            name: constants[name] if name in constants else samples[name + POSE_SUFFIX]
+            for name in spec_parts(self._spec)
+        }
+        return assemble_observation(self._spec, _robot_state(samples), parts)
 
     def _refuse(self, reason: str, whole: bool = True) -> None:
         if whole:
@@ -230,7 +270,42 @@ class ObservationAligner:
         self.last_refusal = reason
 
 
-def _sample_problem(name: str, sample: FloatArray, frame: str, expected_frame: str) -> str:
+def interpolate(before: FloatArray, after: FloatArray, share: float) -> FloatArray:
+    """Return the robot sample between two others: linear, rotations along the shortest way.
+
+    Args:
+        before: Sample (n,); seven numbers are a pose (m, xyzw).
+        after: Sample (n,).
+        share: 0 gives ``before``, 1 gives ``after``.
+    """
+    mixed = before + share * (after - before)
+    if before.size == PART_POSE_SIZE:
+        mixed[3:] = slerp(before[3:], after[3:], share)
+    return mixed
+
+
+def _robot_state(samples: Mapping[str, FloatArray]) -> RobotState:
+    width = samples.get("gripper_width", np.zeros(1))[0]
+    if ARM in samples:
+        joints, velocities = samples[ARM][:7], samples[ARM][7:]
+        position, matrix = tool_pose(joints)
+        twist = tool_twist(joints, velocities)
+    else:
+        position, matrix = (
+            samples[TOOL_POSE][:3],
+            matrix_from_quaternion(samples[TOOL_POSE][3:]),
+        )
+        twist = samples.get("tool_twist", np.zeros(6))
+    return RobotState(
+        tool_position=position,
+        base_from_tool=matrix,
+        tool_linear_velocity=twist[:3],
+        tool_angular_velocity=twist[3:],
+        gripper_width=width,
+    )
+
+
+def _sample_problem(sample: FloatArray, frame: str, expected_frame: str) -> str:
     """Return why a sample cannot be used, empty when it can."""
     if not np.isfinite(sample).all():
         return "not finite"

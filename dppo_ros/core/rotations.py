@@ -110,6 +110,24 @@ def quaternion_angle(first: ArrayLike, second: ArrayLike) -> FloatArray:
     return 2.0 * np.arccos(np.clip(dot, 0.0, 1.0))
 
 
+def slerp(first: ArrayLike, second: ArrayLike, share: float) -> FloatArray:
+    """Unit quaternion (4,) on the shortest way from the first to the second, either sign given.
+
+    Args:
+        first: unit quaternion xyzw (4,), returned for share 0.
+        second: unit quaternion xyzw (4,), returned (up to sign) for share 1.
+        share: how far to go, 0 to 1.
+    """
+    start = np.asarray(first, dtype=np.float64)
+    end = canonicalise_quaternion(second, start)
+    half_angle = np.arccos(np.clip(start @ end, -1.0, 1.0))
+    if half_angle < 1e-6:
+        mixed = start + share * (end - start)
+    else:
+        mixed = np.sin((1.0 - share) * half_angle) * start + np.sin(share * half_angle) * end
+    return mixed / np.linalg.norm(mixed)
+
+
 def rotation_6d_from_matrix(matrix: ArrayLike) -> FloatArray:
     """First two rows of rotation matrices, (..., 6): R00 R01 R02 R10 R11 R12."""
     m = np.asarray(matrix, dtype=np.float64)

@@ -20,10 +20,10 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-from dppo_ros import graph, messages, qos
+from dppo_ros import messages, qos, topics
 from dppo_ros.core.errors import ConfigError, DppoError, unknown_name_message
 from dppo_ros.messages import RosObject
-from dppo_ros.parameters import Parameter, Value, by_name
+from dppo_ros.parameters.model import Parameter, Value, by_name
 
 _BUILT_IN = ("use_sim_time", "start_type_description_service", "qos_overrides")
 
@@ -86,7 +86,7 @@ class ManagedNode(LifecycleNode):
 
     def advertise(self, name: str) -> RosObject:
         """Return a publisher for a topic of the graph."""
-        entry = graph.topic(name)
+        entry = topics.topic(name)
         publisher = self.create_publisher(
             messages.message_class(entry.type),
             entry.name,
@@ -105,7 +105,7 @@ class ManagedNode(LifecycleNode):
         raw: bool = False,
     ) -> RosObject:
         """Return a subscription to a topic of the graph, raw for serialised messages."""
-        entry = graph.topic(name)
+        entry = topics.topic(name)
         subscription = self.create_subscription(
             messages.message_class(entry.type),
             entry.name,
@@ -196,7 +196,7 @@ class ManagedNode(LifecycleNode):
         names = [name for name in self.text("wait_for").split(",") if name]
         deadline = time.monotonic() + self.number("ready_timeout_s")
         for name, publisher in self._advertised.items():
-            expected = graph.expected_subscribers(graph.topic(name), names)
+            expected = topics.expected_subscribers(topics.topic(name), names)
             while publisher.get_subscription_count() < expected:
                 if time.monotonic() > deadline:
                     self.warn(f"topic {name} has fewer than {expected} listeners; going on without")

@@ -26,7 +26,7 @@ from dppo_ros.core.spec import first_difference
 from dppo_ros.messages import RosObject
 from dppo_ros.nodes.base import ManagedNode, publish_diagnostics
 from dppo_ros.nodes.process import run
-from dppo_ros.parameters import COMMAND, SAFETY, safety_limits
+from dppo_ros.parameters.command import COMMAND, SAFETY, safety_limits
 from dppo_ros.paths import find_bundle
 
 _MAX_ARRIVALS = 64

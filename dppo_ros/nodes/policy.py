@@ -1,10 +1,9 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Observation topics -> policy -> action chunks.
+"""Observation vectors -> policy -> action chunks.
 
-The executor thread collects samples, a second thread runs ONNX Runtime, so inference never
-delays a message. Everything heavy is loaded, verified and warmed up in ``configure``. The vector
-that each observation gave is published too, and with it everything a replay needs.
+The executor thread collects observations, a second thread runs ONNX Runtime, so inference never
+delays a message. Everything heavy is loaded, verified and warmed up in ``configure``.
 """
 
 from __future__ import annotations
@@ -12,19 +11,20 @@ from __future__ import annotations
 import queue
 import threading
 import traceback
-from functools import partial
 
-from dppo_ros import graph, messages
-from dppo_ros.core.aligner import AlignedObservation, ObservationAligner
+import numpy as np
+
+from dppo_ros import messages
+from dppo_ros.core.aligner import AlignedObservation
 from dppo_ros.core.bundle import load_bundle
 from dppo_ros.core.diagnostics import EventCounts, LatencyWindow, RateMonitor
-from dppo_ros.core.errors import ConfigError, DppoError, ObservationError
+from dppo_ros.core.errors import DppoError
 from dppo_ros.core.planner import ChunkPlanner, PlannedChunk, Query
 from dppo_ros.core.runtime import PolicyRuntime
 from dppo_ros.messages import RosObject
 from dppo_ros.nodes.base import ManagedNode, publish_diagnostics
 from dppo_ros.nodes.process import run
-from dppo_ros.parameters import POLICY
+from dppo_ros.parameters.policy import POLICY
 from dppo_ros.paths import find_bundle
 
 _JOIN_S = 5.0
@@ -41,7 +41,13 @@ class PolicyNode(ManagedNode):
         self._thread: threading.Thread | None = None
         self._sequence = 0
         self._counts = EventCounts(
-            "chunks", "slow_chunks", "stale_observations", "skipped_queries", "refused_queries"
+            "chunks",
+            "slow_chunks",
+            "stale_observations",
+            "skipped_queries",
+            "refused_queries",
+            "wrong_layout",
+            "not_finite",
         )
         self._latency = LatencyWindow()
         self._rate = RateMonitor()
@@ -58,16 +64,10 @@ class PolicyNode(ManagedNode):
         runtime = PolicyRuntime(bundle, threads=self.integer("threads"))
         for reason in runtime.fallback_reasons:
             self.get_logger().warning(reason)
-        self._aligner = ObservationAligner(self._manifest.observation, self._frames())
         self._planner = ChunkPlanner(
             self._manifest, runtime, self.integer("seed"), self.integer("execute_steps")
         )
-        topics = graph.stream_topics()
-        for stream in self._aligner.streams:
-            if stream not in topics:
-                raise ConfigError(f"bundle needs stream {stream!r}, which no topic provides")
-            self.subscribe(topics[stream].name, partial(self._on_sample, stream))
-        self._observation = self.advertise("policy/observation")
+        self.subscribe("policy/observation", self._on_message)
         self._chunk = self.advertise("policy/chunk")
         self._status = self.advertise("policy/status")
         self._diagnostics = self.advertise("diagnostics")
@@ -80,7 +80,6 @@ class PolicyNode(ManagedNode):
 
     def activate(self) -> None:
         """Start asking the policy."""
-        self._aligner.reset()
         self._planner.reset()
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self._thread.start()
@@ -96,32 +95,25 @@ class PolicyNode(ManagedNode):
         """Stop the inference thread."""
         self.deactivate()
 
-    def _frames(self) -> dict[str, str]:
-        base, tag = self.text("base_frame"), self.text("tag_frame")
-        parts = {stream: tag for stream in graph.stream_topics() if stream.endswith("_pose")}
-        return {**parts, "tool_pose": base, "tool_twist": base}
-
-    def _on_sample(self, stream: str, message: RosObject) -> None:
+    def _on_message(self, message: RosObject) -> None:
         if not self.active:
             return
-        try:
-            sample = messages.decode_stream(stream, message)
-            refused = self._aligner.counts["refused"]
-            observations = self._aligner.add(stream, sample.stamp_ns, sample.values, sample.frame)
-        except ObservationError as error:
-            self.warn(f"unusable sample: {error}")
+        stamp_ns, names, vector = messages.decode_vector(message)
+        if names != self._manifest.observation.component_names:
+            self._counts.add("wrong_layout")
+            self.warn(
+                f"observation refused: its {len(names)} components {', '.join(names[:3])}, ... are "
+                "not those of the bundle; give all nodes one bundle"
+            )
             return
-        if self._aligner.counts["refused"] > refused:
-            self.warn(f"observation refused: {self._aligner.last_refusal}")
-        for observation in observations:
-            self._on_observation(observation)
+        if not np.isfinite(vector).all():
+            self._counts.add("not_finite")
+            self.warn("observation refused: it holds a number that is not finite")
+            return
+        self._on_observation(AlignedObservation(stamp_ns, vector.astype(np.float32)))
 
     def _on_observation(self, observation: AlignedObservation) -> None:
         self._rate.tick(observation.stamp_ns)
-        names = self._manifest.observation.component_names
-        self._observation.publish(
-            messages.encode_vector(observation.stamp_ns, names, observation.vector)
-        )
         query = self._planner.observe(observation)
         if query is None:
             return
@@ -174,7 +166,7 @@ class PolicyNode(ManagedNode):
             "sequence": self._sequence,
             "latency_ms": chunk.latency_ns / _NS_PER_MS,
             "seed": self.integer("seed"),
-            **self._all_counts(),
+            **self._counts.as_dict(),
         }
         self._sequence += 1
         self._status.publish(
@@ -182,9 +174,6 @@ class PolicyNode(ManagedNode):
                 chunk.stamp_ns, "policy", "warn" if slow else "ok", "chunk", values
             )
         )
-
-    def _all_counts(self) -> dict[str, int]:
-        return {**self._counts.as_dict(), **self._aligner.counts.as_dict()}
 
     def _diagnose(self) -> None:
         if not self.active:
@@ -195,10 +184,9 @@ class PolicyNode(ManagedNode):
             "inference_median_ms": round(latency.median_ms, 3),
             "inference_p99_ms": round(latency.p99_ms, 3),
             "inference_max_ms": round(latency.maximum_ms, 3),
-            "waiting_for": ",".join(self._aligner.missing()),
-            **self._all_counts(),
+            **self._counts.as_dict(),
         }
-        healthy = self._rate.count > 0 and not self._aligner.missing()
+        healthy = self._rate.count > 0
         publish_diagnostics(
             self, self._diagnostics, "ok" if healthy else "warn", "querying", values
         )

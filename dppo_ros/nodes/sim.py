@@ -13,13 +13,13 @@ import traceback
 
 from dppo_ros import messages
 from dppo_ros.core.errors import ConfigError, DppoError
-from dppo_ros.core.observation import OBSTACLE, ONE_LEG_PARTS
 from dppo_ros.core.rotations import matrix_from_quaternion, quaternion_from_matrix
 from dppo_ros.messages import RosObject
 from dppo_ros.nodes.base import ManagedNode, publish_diagnostics
 from dppo_ros.nodes.process import run
 from dppo_ros.nodes.twin import SUCCEEDED, Episode, TwinLoop, TwinSettings
-from dppo_ros.parameters import SIM
+from dppo_ros.parameters.sim import SIM
+from dppo_ros.topics import TRACKED
 from sim_training.envs.furniture.cell import PHYSICS_STEP_S, CellState, OneLegCell
 
 BASE_FRAME, TAG_FRAME = "panda_link0", "tag"
@@ -49,12 +49,12 @@ class SimNode(ManagedNode):
         settings = self._settings()
         self._cell = OneLegCell(self.text("randomness"))
         self._loop = TwinLoop(self._cell, settings, self, self._start_values)
-        self._clock_publisher = self.advertise("clock")
+        self._clock_publisher = self.advertise("clock") if self.flag("simulated_time") else None
         self._joints = self.advertise("joint_states")
         self._pose = self.advertise("tool_pose")
         self._twist = self.advertise("tool_twist")
         self._parts = {
-            name: self.advertise(f"parts/{name}/pose") for name in (*ONE_LEG_PARTS, OBSTACLE)
+            name: self.advertise(f"truth/{name}/pose") for name in TRACKED
         }
         self._status = self.advertise("task/status")
         self._diagnostics = self.advertise("diagnostics")
@@ -84,7 +84,9 @@ class SimNode(ManagedNode):
             self._cell = None
 
     def send_clock(self, stamp_ns: int) -> None:
-        """Publish simulated time."""
+        """Publish simulated time, where it is used."""
+        if self._clock_publisher is None:
+            return
         self._clock_publisher.publish(
             messages.message_class("rosgraph_msgs/msg/Clock")(clock=messages.ns_to_stamp(stamp_ns))
         )
@@ -129,6 +131,7 @@ class SimNode(ManagedNode):
             lockstep=self.flag("lockstep"),
             lockstep_timeout_s=self.number("lockstep_timeout_s"),
             max_episode_steps=self.integer("max_episode_steps"),
+            simulated_time=self.flag("simulated_time"),
         )
         slices_ns = settings.physics_step_ns * settings.slices_per_tick
         if settings.control_period_ns % slices_ns:

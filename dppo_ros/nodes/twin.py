@@ -60,6 +60,8 @@ class TwinSettings:
         lockstep: Wait at every tick for the command of that tick.
         lockstep_timeout_s: Longest such wait (s, wall).
         max_episode_steps: Control steps until the episode ends unassembled.
+        simulated_time: Time counts from 0; otherwise it is the time of day, and the loop, when it
+            falls behind, skips what it missed, as a robot's clock would.
     """
 
     control_period_ns: int
@@ -68,6 +70,7 @@ class TwinSettings:
     lockstep: bool
     lockstep_timeout_s: float
     max_episode_steps: int
+    simulated_time: bool = True
 
     @property
     def slice_ns(self) -> int:
@@ -210,6 +213,8 @@ class TwinLoop:
         """Run until the event is set."""
         self._begin_episode(self.episode.number)
         self._deadline_s = time.monotonic()
+        if not self._settings.simulated_time:
+            self._time_ns = time.time_ns()
         while not stop.is_set():
             if self._reset_wanted.is_set():
                 self._reset_wanted.clear()
@@ -295,4 +300,6 @@ class TwinLoop:
             stop.wait(self._deadline_s - now)
         elif now - self._deadline_s > _MAX_LAG_S:
             self.lags += 1
+            if not self._settings.simulated_time:
+                self._time_ns += round((now - self._deadline_s) * 1e9)
             self._deadline_s = now

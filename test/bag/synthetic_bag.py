@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dppo_ros import graph
+from dppo_ros import topics
 from dppo_ros.bag.identity import bundle_digest
 from dppo_ros.bag.writer import BagWriter, typestore
 from dppo_ros.core.aligner import ObservationAligner, required_streams
@@ -91,19 +91,19 @@ class _Scribe:
         runtime = PolicyRuntime(load_bundle(bundle_folder))
         self._planner = ChunkPlanner(manifest, runtime, SEED)
         self._manifest = manifest
-        topics = {f"/{entry.name}": entry for entry in graph.TOPICS}
-        self.writer = BagWriter(path, topics, queue_size=100_000)
+        entries = {f"/{entry.name}": entry for entry in topics.TOPICS}
+        self.writer = BagWriter(path, entries, queue_size=100_000)
         self._leave_out = leave_out
         self._actions, self._chunk_stamp = np.zeros((0, 10)), 0
 
     def put(self, name: str, stamp: int, delay_ns: int, message: RosObject) -> None:
         if name not in self._leave_out:
-            raw = bytes(STORE.serialize_cdr(message, graph.topic(name).type))
+            raw = bytes(STORE.serialize_cdr(message, topics.topic(name).type))
             self.writer.write(f"/{name}", START_WALL_NS + stamp + delay_ns, raw)
 
     def sample(self, stream: str, stamp: int, values: np.ndarray) -> None:
         """Write a sample, and the policy's answer when it completes an observation."""
-        name = graph.stream_topics()[stream].name
+        name = topics.stream_topics(truth=False)[stream].name
         if stream == "gripper_width":
             fingers = ("l_finger_joint1", "l_finger_joint2")
             self.put(name, stamp, 0, joints(stamp, fingers, np.array([values[0], 0.0])))

@@ -21,7 +21,7 @@ import rclpy
 import yaml
 from rclpy.executors import SingleThreadedExecutor
 
-from dppo_ros import graph, messages, qos, supervisor
+from dppo_ros import messages, qos, supervisor, topics
 from dppo_ros.messages import RosObject
 
 DEADLINE_S = 30.0
@@ -155,7 +155,7 @@ class Harness:
         """
         node = self.start(name, wait_for="recorder", **parameters)
         assert self.transition(name, "configure"), "\n".join(node.log)
-        for entry in graph.TOPICS:
+        for entry in topics.TOPICS:
             if entry.publisher in (name, "every node"):
                 self.listen(entry.name)
         assert self.transition(name, "activate"), "\n".join(node.log)
@@ -164,7 +164,7 @@ class Harness:
     def listen(self, name: str) -> list[RosObject]:
         """Return a list that grows by every message of a topic of the graph."""
         if name not in self._heard:
-            entry = graph.topic(name)
+            entry = topics.topic(name)
             self._heard[name] = []
             self.node.create_subscription(
                 messages.message_class(entry.type), f"/{name}", self._heard[name].append,
@@ -174,7 +174,7 @@ class Harness:
 
     def publisher(self, name: str, listeners: int = 1) -> RosObject:
         """Return a publisher of a topic of the graph, once somebody listens."""
-        entry = graph.topic(name)
+        entry = topics.topic(name)
         made = self.node.create_publisher(
             messages.message_class(entry.type), f"/{name}", qos.profile(entry.quality)
         )

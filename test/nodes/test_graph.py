@@ -11,14 +11,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dppo_ros import graph, parameters, qos
+from dppo_ros import graph, qos, topics
 from dppo_ros.core.aligner import required_streams
+from dppo_ros.core.alignment import AlignmentSettings
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.observation import furniture_observation_spec
+from dppo_ros.parameters.model import Parameter, check_values
 from dppo_ros.paths import find_bundle, ros_config, share_directory
 
+NAMES = ["recorder", "command", "policy", "observation", "sim"]
 NODES = {node.name: node for node in graph.NODES}
 SET_BY_PLAN = {"wait_for"}
+PLANNED = {"tag", "display"}
 
 
 def flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
@@ -39,28 +43,36 @@ def test_yaml_file_holds_exactly_the_parameters_that_no_argument_sets(name: str)
     declared = {p.name: p.default for p in node.parameters}
     expected = set(declared) - set(node.arguments) - SET_BY_PLAN
     assert set(values) == expected
-    checked = parameters.check_values(node.parameters, values, f"file {node.config}")
+    checked = check_values(node.parameters, values, f"file {node.config}")
     assert checked == {key: declared[key] for key in expected}
 
 
 def test_topics_have_known_qualities_and_unique_names() -> None:
-    names = [topic.name for topic in graph.TOPICS]
+    names = [topic.name for topic in topics.TOPICS]
     assert len(set(names)) == len(names)
-    for topic in graph.TOPICS:
+    for topic in topics.TOPICS:
         assert topic.quality in qos.QUALITIES
-        assert set(topic.subscribers) <= set(NODES)
-        assert topic.publisher in {*NODES, "every node"}
+        assert set(topic.subscribers) <= {*NODES, *PLANNED}
+        assert topic.publisher in {*NODES, *PLANNED, "every node", "camera"}
 
 
 def test_every_observation_stream_has_a_topic() -> None:
-    assert set(graph.stream_topics()) == set(required_streams(furniture_observation_spec()))
+    spec = furniture_observation_spec()
+    needed = set(required_streams(spec))
+    needed |= set(required_streams(spec, AlignmentSettings(from_joints=True)))
+    for truth in (True, False):
+        assert set(topics.stream_topics(truth)) == needed
 
 
 def test_every_argument_reaches_a_node_or_decides_about_one(gentle_bundle: Path) -> None:
     used = {argument for node in graph.NODES for argument in node.arguments.values()}
     used |= {node.condition for node in graph.NODES if node.condition}
     used |= {"log_level"}
-    assert {argument.name for argument in graph.ARGUMENTS} == used
+    arguments = {argument.name: argument.parse(argument.default) for argument in graph.ARGUMENTS}
+    derived = set(graph.derived_values(arguments))
+    # What these decide is derived from them.
+    used |= {"poses", "own_cameras"}
+    assert set(arguments) == used - derived
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -75,33 +87,47 @@ def test_nodes_publish_and_hear_what_the_graph_says(name: str) -> None:
             continue
         if call.func.attr in said and isinstance(call.args[0], ast.Constant):
             said[call.func.attr].add(call.args[0].value)
-    published = {t.name for t in graph.TOPICS if t.publisher == name and "parts/" not in t.name}
+    published = {t.name for t in topics.TOPICS if t.publisher == name and "truth/" not in t.name}
     assert said["advertise"] == {*published, "diagnostics"}
     if name == "recorder":
         return
-    heard = {t.name for t in graph.TOPICS if name in t.subscribers and t.name != "clock"}
-    streams = {t.name for t in graph.TOPICS if t.stream} if name == "policy" else set()
-    assert said["subscribe"] | streams == heard
+    heard = {t.name for t in topics.TOPICS if name in t.subscribers and t.name != "clock"}
+    streams = {t.name for truth in (True, False) for t in topics.stream_topics(truth).values()}
+    if name == "observation":
+        said["subscribe"] |= streams
+    assert said["subscribe"] == heard
 
 
 def test_plan_starts_the_robot_last_and_fills_in_what_nodes_wait_for(gentle_bundle: Path) -> None:
-    plan = graph.plan({"bundle": str(gentle_bundle), "record": "somewhere", "seed": "7"})
-    assert [launch.node.name for launch in plan.nodes] == ["recorder", "command", "policy", "sim"]
+    given = {"bundle": str(gentle_bundle), "record": "somewhere", "seed": "7", "lockstep": "true"}
+    plan = graph.plan(given)
+    assert [launch.node.name for launch in plan.nodes] == NAMES
     values = {launch.node.name: launch.parameters for launch in plan.nodes}
     assert values["sim"]["seed"] == values["policy"]["seed"] == 7
     assert values["command"]["bundle"] == str(gentle_bundle)
     assert values["sim"]["use_sim_time"] is False
     assert values["policy"]["use_sim_time"] is True
-    assert values["sim"]["wait_for"] == "recorder,command,policy"
+    assert values["sim"]["wait_for"] == "recorder,command,policy,observation"
     assert Path(str(values["recorder"]["path"])).is_absolute()
 
 
 def test_plan_for_a_robot_has_no_twin_and_no_simulated_time(gentle_bundle: Path) -> None:
     plan = graph.plan({"bundle": str(gentle_bundle), "sim": "false"})
-    assert [launch.node.name for launch in plan.nodes] == ["command", "policy"]
+    assert [launch.node.name for launch in plan.nodes] == ["command", "policy", "observation"]
     values = {launch.node.name: launch.parameters for launch in plan.nodes}
     assert values["command"]["enabled_on_activate"] is False
     assert not any(value["use_sim_time"] for value in values.values())
+    assert values["observation"]["part_source"] == "parts"
+
+
+def test_twin_in_real_time_keeps_the_time_of_day(gentle_bundle: Path) -> None:
+    for changed, simulated in (
+        ({}, False), ({"real_time_factor": "0"}, True), ({"lockstep": "true"}, True)
+    ):  # fmt: skip
+        plan = graph.plan({"bundle": str(gentle_bundle), **changed})
+        values = {launch.node.name: launch.parameters for launch in plan.nodes}
+        assert values["sim"]["simulated_time"] is simulated
+        assert values["command"]["use_sim_time"] is simulated
 
 
 @pytest.mark.parametrize(
@@ -113,6 +139,7 @@ def test_plan_for_a_robot_has_no_twin_and_no_simulated_time(gentle_bundle: Path)
         ({"randomness": "high"}, "choose one of low, med"),
         ({"lockstep": "perhaps"}, "must be a boolean"),
         ({"real_time_factor": "1e9"}, "must lie between 0 and 100"),
+        ({"sim": "false", "poses": "truth"}, "a robot has no simulator to ask"),
         ({"bundle": "no_such_bundle"}, "no policy bundle at 'no_such_bundle'"),
     ],
 )
@@ -124,12 +151,12 @@ def test_bad_arguments_give_one_sentence(given: dict[str, str], message: str) ->
 
 
 def test_parameter_types_are_strict_but_whole_numbers_may_be_floats() -> None:
-    number = parameters.Parameter("x", 1.0, "", 0.0, 2.0)
+    number = Parameter("x", 1.0, "", 0.0, 2.0)
     assert number.check(2, "test") == 2.0
     for wrong in ("1", True, None, [1.0], float("nan"), 3.0):
         with pytest.raises(ConfigError):
             number.check(wrong, "test")
-    flag = parameters.Parameter("y", True, "")
+    flag = Parameter("y", True, "")
     with pytest.raises(ConfigError):
         flag.check(1, "test")
 

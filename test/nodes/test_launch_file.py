@@ -242,11 +242,12 @@ def test_refusal_and_death_end_the_launch(launch_file: ModuleType, gentle_bundle
         if (h.kwargs["start_state"], h.kwargs["goal_state"])
         in {("configuring", "unconfigured"), ("activating", "inactive")}
     ]
-    assert len(refusals) == 2 * 3
+    allowed = {node.name: node.restarts for node in graph.NODES}
+    assert len(refusals) == 2 * len(of_kind(handlers, "OnProcessExit"))
     assert all(h.kwargs["entities"][0].kind == "Shutdown" for h in refusals)
     context = SimpleNamespace(is_shutdown=False)
     for handler in of_kind(handlers, "OnProcessExit"):
-        restarts = 2 if handler.kwargs["target_action"].kwargs["name"] == "policy" else 0
+        restarts = allowed[handler.kwargs["target_action"].kwargs["name"]]
         exits = [handler.kwargs["on_exit"][0].call(context) for _ in range(restarts + 1)]
         assert exits[:-1] == [[]] * restarts
         assert [action.kind for action in exits[-1]] == ["Shutdown"]

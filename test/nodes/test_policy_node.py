@@ -13,11 +13,9 @@ import numpy as np
 import pytest
 from gentle_policy import COND_STEPS, gentle_actions
 
-from dppo_ros import graph, messages
-from dppo_ros.core.aligner import required_streams
+from dppo_ros import messages
 from dppo_ros.core.observation import furniture_observation_spec
 from dppo_ros.core.planner import noise_generator
-from dppo_ros.messages import RosObject
 
 pytestmark = pytest.mark.ros
 rclpy = pytest.importorskip("rclpy")
@@ -26,35 +24,26 @@ from ros_harness import Harness  # noqa: E402 - needs rclpy
 
 PERIOD_NS = 100_000_000
 SPEC = furniture_observation_spec()
+NAMES = SPEC.component_names
+VECTOR = np.linspace(0.0, 0.5, SPEC.dim)
 
 
 class Robot:
-    """Publishes complete observation sets, with faults on demand."""
+    """Publishes observation vectors, with faults on demand."""
 
     def __init__(self, harness: Harness) -> None:
         self.harness = harness
-        topics = graph.stream_topics()
-        self._publishers = {s: harness.publisher(topics[s].name) for s in required_streams(SPEC)}
+        self._publisher = harness.publisher("policy/observation")
         self.chunks = harness.listen("policy/chunk")
-        self.vectors = harness.listen("policy/observation")
-        harness.until(lambda: self._matched(), "subscribers on both sides")
+        self.diagnostics = harness.listen("diagnostics")
+        # Two reports later both ends of every topic have met.
+        harness.until(lambda: len(self.diagnostics) >= 2, "two reports of the policy node")
 
-    def _matched(self) -> bool:
-        return all(p.get_subscription_count() for p in self._publishers.values())
-
-    def observe(self, stamp_ns: int, spoil: str = "", skip: str = "") -> None:
-        for stream, publisher in self._publishers.items():
-            if stream != skip:
-                publisher.publish(self._message(stream, stamp_ns, np.nan if stream == spoil else 0))
-
-    def _message(self, stream: str, stamp_ns: int, x: float) -> RosObject:
-        if stream == "gripper_width":
-            names = ("panda_finger_joint2", "panda_joint1", "panda_finger_joint1")
-            return messages.encode_vector(stamp_ns, names, [0.02, 1.0, 0.03 + x])
-        if stream == "tool_twist":
-            return messages.encode_twist(stamp_ns, "panda_link0", [x, 0.1, 0.2, 0.3, 0.4, 0.5])
-        frame = "panda_link0" if stream == "tool_pose" else "tag"
-        return messages.encode_pose(stamp_ns, frame, [0.5 + x, 0.1, 0.2, 1.0, 0.0, 0.0, 0.0])
+    def observe(self, stamp_ns: int, spoil: str = "", names: tuple[str, ...] = NAMES) -> None:
+        values = VECTOR.copy()
+        if spoil:
+            values[SPEC.slice(spoil)] = np.nan
+        self._publisher.publish(messages.encode_vector(stamp_ns, names, values))
 
 
 @pytest.fixture
@@ -67,15 +56,11 @@ def robot(harness: Harness, gentle_bundle: Path) -> Robot:
 def test_chunk_is_the_answer_of_the_bundle_to_the_observation(robot: Robot) -> None:
     stamp_ns = robot.harness.now_ns()
     robot.observe(stamp_ns)
-    robot.harness.until(lambda: robot.chunks and robot.vectors, "a chunk and its observation")
-    _, names, vector = messages.decode_vector(robot.vectors[0])
-    assert names == SPEC.component_names
-    assert vector[SPEC.slice("tool_position")].tolist() == pytest.approx([0.5, 0.1, 0.2])
-    assert vector[SPEC.slice("gripper_width")] == pytest.approx(0.05)
+    robot.harness.until(lambda: robot.chunks, "a chunk")
     chunk = messages.decode_chunk(robot.chunks[0])
     assert (chunk.stamp_ns, chunk.period_ns) == (stamp_ns, PERIOD_NS)
     noise = noise_generator(11, stamp_ns).standard_normal((8, 10), dtype=np.float32)
-    window = np.repeat(vector.astype(np.float32)[None, None], COND_STEPS, axis=1)
+    window = np.repeat(VECTOR.astype(np.float32)[None, None], COND_STEPS, axis=1)
     np.testing.assert_allclose(chunk.actions, gentle_actions(window, noise[None])[0], atol=1e-6)
 
 
@@ -83,24 +68,30 @@ def test_next_query_comes_when_the_chunk_has_run_out(robot: Robot) -> None:
     start_ns = robot.harness.now_ns()
     for tick in range(9):
         robot.observe(start_ns + tick * PERIOD_NS)
-        count = tick + 1
-        robot.harness.until(lambda count=count: len(robot.vectors) == count, "every observation")
         expected = tick // 4 + 1
         robot.harness.until(lambda n=expected: len(robot.chunks) == n, "the chunks due so far")
     stamps = [messages.decode_chunk(chunk).stamp_ns for chunk in robot.chunks]
     assert stamps == [start_ns + tick * PERIOD_NS for tick in (0, 4, 8)]
 
 
-@pytest.mark.parametrize("stream", ["tool_pose", "leg4_pose", "gripper_width"])
-def test_nan_gives_no_chunk_and_the_next_good_observation_does(robot: Robot, stream: str) -> None:
+def test_nan_gives_no_chunk_and_the_next_good_observation_does(robot: Robot) -> None:
     start_ns = robot.harness.now_ns()
-    robot.observe(start_ns, spoil=stream)
+    robot.observe(start_ns, spoil="leg4_pose")
     robot.observe(start_ns + PERIOD_NS)
     robot.harness.until(lambda: robot.chunks, "a chunk")
     assert [messages.decode_chunk(c).stamp_ns for c in robot.chunks] == [start_ns + PERIOD_NS]
-    assert [messages.decode_vector(v)[0] for v in robot.vectors] == [start_ns + PERIOD_NS]
     policy = robot.harness.nodes["policy"]
-    robot.harness.until(lambda: policy.said(f"observation refused: {stream}"), "a reason")
+    robot.harness.until(lambda: policy.said("not finite"), "a reason")
+
+
+def test_wrong_order_of_components_gives_no_chunk(robot: Robot) -> None:
+    start_ns = robot.harness.now_ns()
+    robot.observe(start_ns, names=NAMES[::-1])
+    robot.observe(start_ns + PERIOD_NS)
+    robot.harness.until(lambda: robot.chunks, "a chunk")
+    assert [messages.decode_chunk(c).stamp_ns for c in robot.chunks] == [start_ns + PERIOD_NS]
+    policy = robot.harness.nodes["policy"]
+    robot.harness.until(lambda: policy.said("not those of the bundle"), "a reason")
 
 
 def test_stale_observation_gives_no_chunk(robot: Robot) -> None:

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from gentle_policy import CENTRE_M
 
-from dppo_ros import graph, messages
+from dppo_ros import messages, topics
 from dppo_ros.bag.episodes import read_episode
+from dppo_ros.core.aligner import ObservationAligner, required_streams
+from dppo_ros.core.alignment import AlignmentSettings
 from dppo_ros.core.observation import assemble_observation, furniture_observation_spec
 
 pytestmark = pytest.mark.ros
@@ -20,6 +22,8 @@ rclpy = pytest.importorskip("rclpy")
 
 from ros_harness import Harness  # noqa: E402 - needs rclpy
 
+JOINT_NAMES = tuple(f"panda_joint{index}" for index in range(1, 8))
+FINGER_NAMES = ("panda_finger_joint1", "panda_finger_joint2")
 FAST = {"real_time_factor": 4.0, "seed": 5}
 DOWN = [1.0, 0.0, 0.0, 0.0]
 
@@ -29,7 +33,7 @@ def test_twin_publishes_the_cell_and_obeys_targets(harness: Harness) -> None:
 
     harness.bring_up("sim", **FAST)
     poses, joints = harness.listen("tool_pose"), harness.listen("joint_states")
-    legs, status = harness.listen("parts/leg4/pose"), harness.listen("task/status")
+    legs, status = harness.listen("truth/leg4/pose"), harness.listen("task/status")
     clock = harness.listen("clock")
     target, gripper = harness.publisher("target_pose"), harness.publisher("gripper/command")
     harness.until(lambda: poses and joints and legs and status, "the first control tick")
@@ -75,19 +79,25 @@ def test_recorder_writes_a_whole_bag_on_sigint_and_nothing_that_looks_whole_when
 ) -> None:
     bag = tmp_path / "bag"
     recorder = harness.bring_up("recorder", path=str(bag), bundle=str(gentle_bundle), seed=9)
-    publishers = {entry.name: harness.publisher(entry.name) for entry in graph.TOPICS}
+    recorded_topics = [entry for entry in topics.TOPICS if entry.quality != "image"]
+    publishers = {entry.name: harness.publisher(entry.name) for entry in recorded_topics}
     diagnostics = harness.listen("diagnostics")
     # A publisher that knows its listener may still be unknown to it, and what it sends is dropped;
     # two reports of the recorder later both ends have met.
     harness.until(lambda: len(diagnostics) >= 2, "two reports of the recorder")
-    stream_names = {entry.name: stream for stream, entry in graph.stream_topics().items()}
+    stream_names = {entry.name: stream for stream, entry in topics.stream_topics().items()}
     pose = [*CENTRE_M, *DOWN]
+    settings = AlignmentSettings(from_joints=True, part_source="truth")
+    publishers["observation/status"].publish(
+        messages.encode_status(1, "observation", "ok", "", {"alignment": settings.to_text()})
+    )
     for stamp_ns in (10, 20, 30):
         for name in (*stream_names, "target_pose"):
             stream = stream_names.get(name, "")
-            if stream == "gripper_width":
-                names = ("a_finger_joint1", "a_finger_joint2")
-                message = messages.encode_vector(stamp_ns, names, [0.01, 0.02])
+            if name == "joint_states":
+                names = (*JOINT_NAMES, *FINGER_NAMES)
+                values = np.linspace(0.01, 0.09, 9)
+                message = messages.encode_vector(stamp_ns, names, values, velocities=values)
             elif stream == "tool_twist":
                 message = messages.encode_twist(stamp_ns, "panda_link0", np.zeros(6))
             else:
@@ -100,13 +110,15 @@ def test_recorder_writes_a_whole_bag_on_sigint_and_nothing_that_looks_whole_when
         values = [messages.decode_status(message)[1] for message in diagnostics]
         return max((int(entry.get("messages", 0)) for entry in values), default=0)
 
-    harness.until(lambda: recorded() >= 33, "the messages to be on disk")
+    harness.until(lambda: recorded() >= 34, "the messages to be on disk")
     assert not bag.exists()
     assert recorder.finish(signal.SIGINT) == 0
-    episode = read_episode(bag, list(graph.stream_topics()))
+    episode = read_episode(bag, furniture_observation_spec())
     assert sorted(episode.goals) == [10, 20, 30]
     assert episode.grippers == {10: 1.0, 20: 1.0, 30: 1.0}
-    assert len(episode.samples) == 3 * len(stream_names)
+    assert episode.alignment == settings
+    streams = required_streams(furniture_observation_spec(), settings)
+    assert len(episode.samples) == 3 * len(streams)
     assert episode.metadata["bundle"] == "gentle"
     assert episode.metadata["seed"] == "9"
     assert len(episode.metadata["bundle_sha256"]) == 64
@@ -127,30 +139,26 @@ def test_recorder_writes_a_whole_bag_on_sigint_and_nothing_that_looks_whole_when
 def test_observation_from_messages_is_the_observation_of_training() -> None:
     # Same numbers through poses and quaternions as straight from the simulation: the encoding
     # of the topics may cost rounding, nothing more.
-    from dppo_ros.core.aligner import ObservationAligner
-    from dppo_ros.core.rotations import quaternion_from_matrix
     from sim_training.envs.furniture.cell import OneLegCell
 
     state = OneLegCell("med").reset(3)
     robot = state.robot
     spec = furniture_observation_spec()
     expected = assemble_observation(spec, robot, state.tag_from_part)
-    tool = [*robot.tool_position, *quaternion_from_matrix(robot.base_from_tool)]
-    twist = [*robot.tool_linear_velocity, *robot.tool_angular_velocity]
-    fingers = ("panda_finger_joint1", "panda_finger_joint2")
-    sent = {
-        "tool_pose": messages.encode_pose(7, "panda_link0", tool),
-        "tool_twist": messages.encode_twist(7, "panda_link0", twist),
-        "gripper_width": messages.encode_vector(7, fingers, state.finger_positions),
-        **{
-            f"{name}_pose": messages.encode_pose(7, "tag", pose)
-            for name, pose in state.tag_from_part.items()
-        },
-    }
-    aligner = ObservationAligner(spec)
+    settings = AlignmentSettings(from_joints=True)
+    joints = messages.encode_vector(
+        7,
+        (*FINGER_NAMES, *JOINT_NAMES),
+        [*state.finger_positions, *state.joint_positions],
+        velocities=[0.0, 0.0, *state.joint_velocities],
+    )
+    aligner = ObservationAligner(spec, settings=settings)
     found = []
-    for stream, message in sent.items():
-        sample = messages.decode_stream(stream, message)
-        found += aligner.add(stream, sample.stamp_ns, sample.values, sample.frame)
+    for name, pose in state.tag_from_part.items():
+        sample = messages.decode_pose(messages.encode_pose(7, "tag", pose))
+        found += aligner.add(f"{name}_pose", sample.stamp_ns, sample.values, sample.frame)
+    for stream in ("arm_joints", "gripper_width"):
+        sample = messages.decode_joints(stream, joints, "panda")
+        found += aligner.add(stream, sample.stamp_ns, sample.values)
     assert len(found) == 1
     np.testing.assert_allclose(found[0].vector, expected, atol=1e-6)

@@ -23,8 +23,8 @@ from rosbags.rosbag2 import Reader
 from dppo_ros import supervisor
 from dppo_ros.bag.episodes import Episode, read_episode
 from dppo_ros.bag.replay import ReplayResult, replay_bag
+from dppo_ros.core.observation import furniture_observation_spec
 from dppo_ros.core.planner import ChunkPlanner
-from dppo_ros.graph import stream_topics
 
 pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_domain")]
 pytest.importorskip("rclpy")
@@ -117,13 +117,16 @@ def test_closed_loop_is_recorded_and_replays_to_the_same_numbers(
     other_seed = replay_bag(tmp_path / "bag", gentle_bundle, seed=4)
     assert other_seed.chunks.identical == 0
     assert other_seed.observations.identical == result.observations.live
-    compare_with_one_process(read_episode(tmp_path / "bag", list(stream_topics())), gentle_bundle)
+    compare_with_one_process(
+        read_episode(tmp_path / "bag", furniture_observation_spec()), gentle_bundle
+    )
 
 
 def compare_with_one_process(episode: Episode, bundle_folder: Path) -> None:
     """Run the same episode without ROS: same start, same policy, no transport."""
     from dppo_ros.core.aligner import AlignedObservation
     from dppo_ros.core.bundle import load_bundle
+    from dppo_ros.core.kinematics import tool_pose
     from dppo_ros.core.observation import assemble_observation, split_action
     from dppo_ros.core.runtime import PolicyRuntime
     from sim_training.envs.furniture.cell import OneLegCell
@@ -132,11 +135,12 @@ def compare_with_one_process(episode: Episode, bundle_folder: Path) -> None:
     planner = ChunkPlanner(bundle.manifest, PolicyRuntime(bundle), seed=3)
     cell = OneLegCell("low")
     state = cell.reset(3)
-    poses = {r.sample.stamp_ns: r.sample.values for r in episode.samples if r.stream == "tool_pose"}
+    arms = {r.sample.stamp_ns: r.sample.values for r in episode.samples if r.stream == "arm_joints"}
     actions = np.zeros((0, 10))
     for tick in range(40):
         stamp_ns = tick * planner.period_ns
-        np.testing.assert_allclose(poses[stamp_ns][:3], state.robot.tool_position, atol=1e-5)
+        tool, _ = tool_pose(arms[stamp_ns][:7])
+        np.testing.assert_allclose(tool, state.robot.tool_position, atol=1e-5)
         vector = assemble_observation(bundle.manifest.observation, state.robot, state.tag_from_part)
         query = planner.observe(AlignedObservation(stamp_ns, vector))
         if query is not None:
