@@ -13,9 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dppo_ros import __version__, graph
+from dppo_ros.commands import preflight
 from dppo_ros.core.errors import DppoError, EnvironmentUnavailableError
 
 EXIT_REFUSED = 2
+TAKE_SETTINGS = ("up", "preflight")
+"""Commands that understand settings of the launch, such as ``seed:=3``."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -27,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_up(commands)
     _add_replay(commands)
+    preflight.add(commands)
     return parser
 
 
@@ -113,9 +117,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options = parser.parse_args([word for word in given if ":=" not in word])
     options.settings = settings
-    if settings and options.command != "up":
-        parser.error(f"settings like {next(iter(settings))}:=... belong to 'up'")
-    commands = {"up": _up, "replay": _replay}
+    if settings and options.command not in TAKE_SETTINGS:
+        parser.error(
+            f"settings like {next(iter(settings))}:=... belong to {' or '.join(TAKE_SETTINGS)}"
+        )
+    commands = {"up": _up, "replay": _replay, "preflight": preflight.run}
     try:
         return commands[options.command](options)
     except DppoError as error:
