@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dppo_ros import __version__, graph
-from dppo_ros.commands import preflight
+from dppo_ros.commands import bench, preflight
 from dppo_ros.core.errors import DppoError, EnvironmentUnavailableError
 
 EXIT_REFUSED = 2
-TAKE_SETTINGS = ("up", "preflight")
+TAKE_SETTINGS = ("up", "preflight", "bench")
 """Commands that understand settings of the launch, such as ``seed:=3``."""
 
 
@@ -31,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_up(commands)
     _add_replay(commands)
     preflight.add(commands)
+    bench.add(commands)
     return parser
 
 
@@ -121,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(
             f"settings like {next(iter(settings))}:=... belong to {' or '.join(TAKE_SETTINGS)}"
         )
-    commands = {"up": _up, "replay": _replay, "preflight": preflight.run}
+    commands = {"up": _up, "replay": _replay, "preflight": preflight.run, "bench": bench.run}
     try:
         return commands[options.command](options)
     except DppoError as error:

@@ -91,9 +91,10 @@ class NodeProcess:
 
 def command_line(launch: NodeLaunch, overrides: Path) -> list[str]:
     """Return the command that starts a node with its two parameter files."""
+    names = [("__node", launch.node.name), *launch.remappings]
     return [
         sys.executable, "-u", "-m", launch.node.module, "--ros-args",
-        "-r", f"__node:={launch.node.name}",
+        *(word for old, new in names for word in ("-r", f"{old}:={new}")),
         "--params-file", str(launch.parameter_file),
         "--params-file", str(overrides),
         "--log-level", f"{launch.node.name}:={launch.log_level}",
