@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dppo_ros.core.observation import RobotState
 from dppo_ros.core.rotations import FloatArray
 from sim_training.envs.furniture.scene import PhysicsOptions
-from sim_training.envs.furniture.simulation import OneLegSimulation
+from sim_training.envs.furniture.simulation import Coordinates, OneLegSimulation
 from sim_training.envs.furniture.task import (
     ASSEMBLED,
     PHASE_NAMES,
@@ -119,6 +119,10 @@ class OneLegCell:
             phase=self._phase,
             success=self._phase == ASSEMBLED,
         )
+
+    def coordinates(self) -> Coordinates:
+        """Where everything in the cell is now, for drawing."""
+        return self._simulation.coordinates(0)
 
     def render(self, height: int, width: int, camera: str = "side") -> NDArray[np.uint8]:
         """RGB image (height, width, 3)."""

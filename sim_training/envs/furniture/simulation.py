@@ -10,6 +10,7 @@ No torch, no rclpy.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
@@ -37,6 +38,19 @@ from sim_training.envs.protocol import BoolArray, IntArray
 
 ARM = slice(0, 7)
 FINGERS = slice(7, 9)
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Where everything in a cell is; all that a picture of it needs.
+
+    Attributes:
+        qpos: (nq,) arm (rad), fingers (m), then per part position (m) and quaternion wxyz.
+        mocap_position: (1, 3) m, place of the fence in the base frame.
+    """
+
+    qpos: FloatArray
+    mocap_position: FloatArray
 
 
 class OneLegSimulation:
@@ -151,6 +165,10 @@ class OneLegSimulation:
             fence, np.broadcast_to(_FENCE_ROTATION, (len(fence), 3, 3))
         )
         return poses
+
+    def coordinates(self, env_id: int) -> Coordinates:
+        """Copy of where everything in one cell is."""
+        return Coordinates(self._qpos[env_id].copy(), self._mocap_pos[env_id].copy())
 
     def is_finite(self, env_ids: IntArray) -> BoolArray:
         """Which of the given cells still hold finite states, (m,)."""
