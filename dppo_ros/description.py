@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,7 @@ def robot_description(robot: str = "panda") -> str:
     return str(document.toxml())
 
 
+@cache
 def read_arm(robot: str = "panda") -> Arm:
     """Return names and limits of the arm, from its description.
 

@@ -27,7 +27,12 @@ _WAITING = ("holding", "recovering")
 def part_steps(expected: Expectation, seen: Snapshot, manifest: BundleManifest) -> Iterator[Step]:
     """Yield whether every part that the bundle asks for is there, and where it can be."""
     prefix = "truth" if expected.settings["part_source"] == "truth" else "parts"
-    wanted = [part for part in topics.TRACKED if f"{part}_pose" in manifest.observation.names]
+    fixed = str(expected.parameter("observation", "constant_parts", "")).split(",")
+    wanted = [
+        part
+        for part in topics.TRACKED
+        if f"{part}_pose" in manifest.observation.names and part not in fixed
+    ]
     for part in wanted:
         name = f"{prefix}/{part}/pose"
         if not seen.facts(name).publishers:

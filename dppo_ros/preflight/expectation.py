@@ -18,6 +18,9 @@ from dppo_ros.parameters.model import Value, by_name
 JOINT_STATE_FLOOR_HZ = 30.0
 """joint_state_publisher of franka_ros2 sends at this rate unless told otherwise."""
 
+_TOOL = ("tool_pose", "tool_twist")
+"""Not needed where the observation node computes them from the joints."""
+
 _SLACK = 0.8
 """Share of the nominal rate that a topic must reach."""
 
@@ -32,12 +35,14 @@ class Expected:
             own drivers.
         rate_hz: Least rate while the system runs; 0 for topics that come when they come.
         frame: frame_id that its messages must have; empty for any.
+        required: Whether the system cannot do without it.
     """
 
     entry: topics.Topic
     own: str
     rate_hz: float = 0.0
     frame: str = ""
+    required: bool = True
 
 
 @dataclass(frozen=True)
@@ -94,12 +99,13 @@ def expect(given: Mapping[str, str], manifest: BundleManifest) -> Expectation:
     tool_topics = parameters["observation"].get("tool_source", "topics") == "topics"
     wanted: dict[str, Expected] = {}
     for entry in topics.TOPICS:
-        if _carries_messages(entry, settings, nodes, tool_topics):
+        if _carries_messages(entry, settings, nodes):
             wanted[entry.name] = Expected(
                 entry,
                 entry.publisher if entry.publisher in nodes else "",
                 _floor_hz(entry, manifest, settings),
                 {"tag": tag, "base": base}.get(_frame_of(entry), ""),
+                bool(settings["sim"]) or tool_topics or entry.name not in _TOOL,
             )
     return Expectation(nodes, parameters, wanted, settings)
 
@@ -137,7 +143,7 @@ def _flatten(group: Mapping[str, object], prefix: str, result: dict[str, object]
 
 
 def _carries_messages(
-    entry: topics.Topic, settings: Mapping[str, Value], nodes: tuple[str, ...], tool_topics: bool
+    entry: topics.Topic, settings: Mapping[str, Value], nodes: tuple[str, ...]
 ) -> bool:
     """Return whether a topic must be there; command topics depend on the robot's controller."""
     kind = entry.name.split("/")[0]
@@ -149,17 +155,15 @@ def _carries_messages(
         return bool(settings["tracking"])
     if kind == "parts" and entry.name.endswith("/pose"):
         return settings["part_source"] == "parts"
-    if entry.name in ("tool_pose", "tool_twist"):
-        return bool(settings["sim"]) or tool_topics
     if entry.quality == "command" or entry.publisher == topics.EVERY_NODE:
         return False
-    return entry.name == "joint_states" or entry.publisher in nodes
+    return entry.name in ("joint_states", *_TOOL) or entry.publisher in nodes
 
 
 def _frame_of(entry: topics.Topic) -> str:
     if entry.name.split("/")[0] in ("parts", "truth"):
         return "tag"
-    return "base" if entry.name in ("tool_pose", "tool_twist", "target_pose") else ""
+    return "base" if entry.name in (*_TOOL, "target_pose") else ""
 
 
 def _floor_hz(
@@ -173,5 +177,8 @@ def _floor_hz(
     if kind == "camera":
         rates = {camera.name: camera.rate_hz for camera in shipped_cameras()}
         return tick_hz if settings["sim"] else _SLACK * rates[entry.name.split("/")[1]]
-    ticked = ("tool_pose", "tool_twist", "policy/observation")
-    return tick_hz if entry.name in ticked or kind in ("parts", "truth") else 0.0
+    return (
+        tick_hz
+        if entry.name in (*_TOOL, "policy/observation") or kind in ("parts", "truth")
+        else 0.0
+    )

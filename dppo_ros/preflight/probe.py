@@ -27,7 +27,6 @@ from dppo_ros.preflight.snapshot import Endpoint, Sample, Snapshot, TopicFacts
 
 NODE_NAME = f"preflight_{os.getpid()}"
 _KEEP = 3000
-_KEEP_PICTURES = 2
 _DISCOVERY_S = 1.5
 _ANSWER_S = 3.0
 _SPIN_S = 0.02
@@ -59,7 +58,6 @@ class Probe:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._samples: dict[str, deque[Sample]] = {}
-        self._received: dict[str, int] = {}
         self._clock_ns: int | None = None
 
     def close(self) -> None:
@@ -94,7 +92,6 @@ class Probe:
         states = self._ask_states(asked)
         begun = time.monotonic()
         self._samples = {name: deque(maxlen=queue.maxlen) for name, queue in self._samples.items()}
-        self._received = dict.fromkeys(self._received, 0)
         self._keep_latched()
         self._spin(lambda: time.monotonic() >= begun + seconds, seconds + 1.0)
         parameters = self._ask_parameters(asked)
@@ -119,9 +116,7 @@ class Probe:
             offers = self._ends(self._node.get_publishers_info_by_topic, entry.name)
             if not offers or entry.name in self._samples:
                 continue
-            pictures = entry.quality == "image" and entry.type.endswith("/Image")
-            self._samples[entry.name] = deque(maxlen=_KEEP_PICTURES if pictures else _KEEP)
-            self._received[entry.name] = 0
+            self._samples[entry.name] = deque(maxlen=_KEEP)
             if {offer.type for offer in offers} != {entry.type}:
                 continue  # cannot be read as what it should be; its type is judged elsewhere
             try:
@@ -148,15 +143,14 @@ class Probe:
         header = getattr(message, "header", None)
         stamp_ns = None if header is None else messages.stamp_to_ns(header.stamp)
         frame = "" if header is None else header.frame_id
-        self._received[name] += 1
-        self._samples[name].append(Sample(self._now_ns(), stamp_ns, frame, message))
+        kept = None if hasattr(message, "step") else message  # pictures are large
+        self._samples[name].append(Sample(self._now_ns(), stamp_ns, frame, kept))
 
     def _facts(self, entry: topics.Topic) -> TopicFacts:
         return TopicFacts(
             self._ends(self._node.get_publishers_info_by_topic, entry.name),
             self._ends(self._node.get_subscriptions_info_by_topic, entry.name),
             tuple(self._samples.get(entry.name, ())),
-            self._received.get(entry.name, 0),
         )
 
     def _ends(self, ask: Callable[[str], Sequence[RosObject]], name: str) -> tuple[Endpoint, ...]:

@@ -40,7 +40,7 @@ class Sample:
         received_ns: Clock of the system (simulated where that is in use) on arrival.
         stamp_ns: Stamp of the header; None for a message without one.
         frame: frame_id of the header.
-        message: The message.
+        message: The message; None for a picture, whose pixels nobody asks for.
     """
 
     received_ns: int
@@ -57,13 +57,11 @@ class TopicFacts:
         publishers: Who publishes it.
         subscribers: Who listens to it, without the preflight itself.
         samples: The newest messages, oldest first.
-        received: How many messages came in all.
     """
 
     publishers: Sequence[Endpoint] = ()
     subscribers: Sequence[Endpoint] = ()
     samples: Sequence[Sample] = ()
-    received: int = 0
 
 
 @dataclass
