@@ -195,8 +195,9 @@ def _evaluate(words: list[str]) -> int:
 def _export(words: list[str]) -> int:
     parsed = parse(settings.ExportConfig(), words, "dppo export")
     from sim_training.export import run_export
+    from sim_training.export_guided import run_guided_export
 
-    print(run_export(parsed))
+    print(run_export(parsed) if parsed.from_bundle is None else run_guided_export(parsed))
     return 0
 
 

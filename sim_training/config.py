@@ -220,6 +220,8 @@ class ExportConfig:
     """evaluation.json to store in the bundle."""
     weights: Literal["auto", "ema", "model"] = "auto"
     overwrite: bool = False
+    from_bundle: Path | None = None
+    """Bundle to copy with guidance added, for real-time chunking; needs no checkpoint."""
 
 
 def _require_chunk(act_steps: int, horizon_steps: int) -> None:

@@ -21,9 +21,11 @@ import torch
 
 from dppo_ros.core.bundle import write_bundle
 from dppo_ros.core.errors import BundleError, ConfigError
-from dppo_ros.core.manifest import IMAGE_INPUT
+from dppo_ros.core.manifest import IMAGE_INPUT, PREFIX_INPUT, PREFIX_WEIGHT_INPUT
+from dppo_ros.core.normalizer import MinMaxNormalizer
 from sim_training.config import ExportConfig
 from sim_training.diffusion.policy import DiffusionPolicy
+from sim_training.diffusion.sampler import ChunkGuidance
 from sim_training.export_graph.builder import OPSET, Precision
 from sim_training.export_graph.chain import build_graph, noise_rows
 from sim_training.export_record import make_manifest
@@ -46,12 +48,20 @@ class Samples:
     noise: np.ndarray
     actions: np.ndarray
     rgb: np.ndarray | None = None
+    prefix: np.ndarray | None = None
+    prefix_weight: np.ndarray | None = None
 
     @property
     def inputs(self) -> dict[str, np.ndarray]:
         """What goes into the graph, by name."""
-        inputs = {"observation": self.observation, "noise": self.noise}
-        return inputs if self.rgb is None else {**inputs, IMAGE_INPUT: self.rgb}
+        inputs = {
+            "observation": self.observation,
+            "noise": self.noise,
+            IMAGE_INPUT: self.rgb,
+            PREFIX_INPUT: self.prefix,
+            PREFIX_WEIGHT_INPUT: self.prefix_weight,
+        }
+        return {name: rows for name, rows in inputs.items() if rows is not None}
 
 
 def run_export(config: ExportConfig) -> Path:
@@ -81,9 +91,17 @@ def run_export(config: ExportConfig) -> Path:
 
 
 def sample_pairs(
-    policy: DiffusionPolicy, header: PolicyHeader, rows: int, seed: int = 0
+    policy: DiffusionPolicy, header: PolicyHeader, rows: int, seed: int = 0, guided: bool = True
 ) -> Samples:
-    """Return random inputs over the data's range and beyond, with the policy's outputs."""
+    """Return random inputs over the data's range and beyond, with the policy's outputs.
+
+    Args:
+        policy: what is asked.
+        header: sizes and scaling.
+        rows: how many.
+        seed: of the inputs.
+        guided: every second row is to agree with a given chunk.
+    """
     rng = np.random.default_rng(seed)
     shape = header.shape
     scaled = rng.uniform(-_OUTSIDE, _OUTSIDE, (rows, shape.cond_steps, shape.obs_dim))
@@ -98,9 +116,31 @@ def sample_pairs(
     if shape.cameras:
         rgb = rng.integers(0, 256, (rows, *shape.image_shape), dtype=np.uint8)
         seen["rgb"] = torch.from_numpy(rgb)
-    chunk = policy.act(seen, block)[:, : shape.act_steps]
+    guidance, prefix, weight = None, None, None
+    if guided:
+        prefix, weight = sample_guidance(header.action_normalizer, rows, shape.horizon_steps, rng)
+        scaled = header.action_normalizer.normalize(prefix).astype(np.float32)
+        guidance = ChunkGuidance(torch.from_numpy(scaled), torch.from_numpy(weight))
+    chunk = policy.act(seen, block, guidance=guidance)[:, : shape.act_steps]
     actions = header.action_normalizer.denormalize(chunk.numpy()).astype(np.float32)
-    return Samples(raw, noise, actions, rgb)
+    return Samples(raw, noise, actions, rgb, prefix, weight)
+
+
+def sample_guidance(
+    ends: MinMaxNormalizer, rows: int, horizon_steps: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return chunks (n, H, A) to agree with, raw, and weights (n, H); even rows are free.
+
+    Odd rows have weight 1 at first, then decaying ones, then none, as real-time chunking gives.
+    """
+    scaled = rng.uniform(-_OUTSIDE, _OUTSIDE, (rows, horizon_steps, ends.dim))
+    frozen = rng.integers(0, horizon_steps + 1, (rows, 1))
+    overlap = rng.integers(frozen, horizon_steps + 1)
+    step = np.arange(horizon_steps)
+    weight = np.clip((overlap - step) / (overlap - frozen + 1.0), 0.0, 1.0)
+    weight[step < frozen] = 1.0
+    weight[::2] = 0.0
+    return ends.denormalize(scaled).astype(np.float32), weight.astype(np.float32)
 
 
 def measure_parity(

@@ -63,6 +63,7 @@ def make_manifest(
         act_steps=header.shape.act_steps,
         cond_steps=header.shape.cond_steps,
         image_shape=header.shape.image_shape if header.shape.cameras else None,
+        guidance=True,
         control_rate_hz=header.control_rate_hz,
         envelope=ActionEnvelope(**envelope),
         training=_training_record(run_dir, loaded),

@@ -28,6 +28,10 @@ HASHED_FILES = (ONNX_FILE, GOLDEN_FILE)
 IMAGE_INPUT = "rgb"
 """Name of the only input that holds bytes; all others are float32."""
 
+PREFIX_INPUT = "prefix"
+PREFIX_WEIGHT_INPUT = "prefix_weight"
+"""The inputs of guidance: a raw chunk to agree with, and how much at each of its steps."""
+
 EXPORT_ADVICE = "export the policy again with `dppo export`"
 
 
@@ -95,6 +99,7 @@ class BundleManifest:
         files: SHA-256 of the other files; filled in when the bundle is written.
         image_shape: (Ti, C, h, w) of the image input "rgb", bytes, newest last, C = 3 per camera;
             None for policies that see the state only.
+        guidance: The graph takes "prefix" and "prefix_weight", as real-time chunking needs.
         schema_version: Version of this description.
     """
 
@@ -119,6 +124,7 @@ class BundleManifest:
     evaluation: Mapping[str, object] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     image_shape: tuple[int, int, int, int] | None = None
+    guidance: bool = False
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -143,7 +149,12 @@ class BundleManifest:
             "observation": self.observation_shape,
             "noise": self.noise_shape,
         }
-        return shapes if self.image_shape is None else {**shapes, IMAGE_INPUT: self.image_shape}
+        if self.image_shape is not None:
+            shapes[IMAGE_INPUT] = self.image_shape
+        if self.guidance:
+            shapes[PREFIX_INPUT] = (self.horizon_steps, self.action.dim)
+            shapes[PREFIX_WEIGHT_INPUT] = (self.horizon_steps,)
+        return shapes
 
     @property
     def actions_shape(self) -> tuple[int, int]:

@@ -127,8 +127,9 @@ def _to_json(manifest: BundleManifest) -> dict[str, object]:
         "evaluation": None if manifest.evaluation is None else dict(manifest.evaluation),
         "parity": dict(manifest.parity),
         "files": dict(manifest.files),
-        # Written only by policies that see images, so that other bundles read as before.
+        # Written only where they apply, so that other bundles read as before.
         **({} if manifest.image_shape is None else {"image_shape": list(manifest.image_shape)}),
+        **({"guidance": True} if manifest.guidance else {}),
     }
 
 
@@ -156,6 +157,7 @@ def _from_reader(reader: JsonReader) -> BundleManifest:
         parity=_parity(reader),
         files=_files(reader.child("files")),
         image_shape=_image_shape(reader),
+        guidance=_guidance(reader),
     )
 
 
@@ -167,6 +169,15 @@ def _image_shape(reader: JsonReader) -> tuple[int, int, int, int] | None:
     if min(sizes) < 1 or sizes != (images, channels, height, width):
         raise reader.refuse("image_shape", [images, channels, height, width], "positive integers")
     return sizes
+
+
+def _guidance(reader: JsonReader) -> bool:
+    if not reader.holds("guidance"):
+        return False
+    value = reader.raw("guidance")
+    if not isinstance(value, bool):
+        raise reader.refuse("guidance", value, "true or false")
+    return value
 
 
 def _nonempty(reader: JsonReader, key: str) -> str:

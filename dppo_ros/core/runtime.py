@@ -12,23 +12,35 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from dppo_ros.core.bundle import PolicyBundle
-from dppo_ros.core.diagnostics import LatencyWindow
-from dppo_ros.core.errors import ActionError, BundleError, ConfigError, ObservationError
+from dppo_ros.core.diagnostics import LatencySummary, LatencyWindow
+from dppo_ros.core.errors import ActionError, BundleError
 from dppo_ros.core.finite import first_non_finite
-from dppo_ros.core.manifest import EXPORT_ADVICE, IMAGE_INPUT
+from dppo_ros.core.graph_ends import check_ends
+from dppo_ros.core.manifest import EXPORT_ADVICE, ONNX_FILE
+from dppo_ros.core.policy_inputs import Inputs, policy_inputs
+from dppo_ros.core.providers import (
+    CPU_PROVIDER,
+    GPU_PROVIDERS,
+    TENSORRT_PROVIDER,
+    SessionSettings,
+    choose,
+    device_name,
+    engine_folder,
+    with_options,
+)
 
-CPU_PROVIDER = "CPUExecutionProvider"
 DEFAULT_GOLDEN_TOLERANCE = 1e-4
 """Raw action units; the floor below which a difference to the golden output is rounding."""
 
 _WARM_UP_RUNS = 3
+_SELF_TEST_RUNS = 30
 _PARITY_MARGIN = 10.0
 _LOGGER = logging.getLogger(__name__)
 
@@ -41,40 +53,49 @@ class PolicyRuntime:
         bundle: PolicyBundle,
         providers: Sequence[str] = (CPU_PROVIDER,),
         threads: int = 1,
+        settings: SessionSettings | None = None,
     ) -> None:
         """Build the session, check it against the bundle and replay the golden pair.
 
         Args:
             bundle: A loaded bundle.
-            providers: ONNX Runtime execution providers in order of preference. One that is not
-                available is skipped with a logged reason; the CPU is always the last resort.
+            providers: Providers in order of preference. One that is not available or does not
+                start is skipped with a logged reason; the CPU is always the last resort.
             threads: Threads used inside one operator.
+            settings: Everything at once; ``providers`` and ``threads`` are ignored then.
 
         Raises:
             BundleError: The graph cannot be loaded, differs from its description, or does not
                 reproduce the golden output.
             ConfigError: The thread count is below one.
         """
-        if threads < 1:
-            raise ConfigError(f"threads is {threads}; it must be at least 1")
+        settings = settings or SessionSettings(tuple(providers), threads)
         self.bundle = bundle
         self.latency = LatencyWindow()
-        self.fallback_reasons, chosen = _choose_providers(providers)
-        for reason in self.fallback_reasons:
+        self._session, reasons = _open_session(bundle, settings)
+        self.fallback_reasons = reasons
+        for reason in reasons:
             _LOGGER.warning("%s", reason)
-        self._session = _open_session(bundle, chosen, threads)
-        active = tuple(self._session.get_providers())
-        if active[0] != chosen[0]:
-            reason = f"provider {chosen[0]} did not start; running on {active[0]}"
-            self.fallback_reasons += (reason,)
-            _LOGGER.warning("%s", reason)
-        self.providers = active
-        _check_graph(self._session, bundle)
+        self.providers: tuple[str, ...] = tuple(self._session.get_providers())
+        ends = {"inputs": self._session.get_inputs(), "outputs": self._session.get_outputs()}
+        check_ends(ends, bundle.manifest, str(bundle.path))
+        on_gpu = self.providers[0] in GPU_PROVIDERS
+        self._bound: _BoundInputs | None = None
+        if on_gpu if settings.bind is None else settings.bind:
+            device = "cuda" if on_gpu else "cpu"
+            self._bound = _BoundInputs(
+                self._session, self._golden_inputs(0), device, settings.device_id
+            )
         self._warm_up()
         self.golden_error = self._replay_golden()
 
     def infer(
-        self, observation: ArrayLike, noise: ArrayLike, rgb: ArrayLike | None = None
+        self,
+        observation: ArrayLike,
+        noise: ArrayLike,
+        rgb: ArrayLike | None = None,
+        prefix: ArrayLike | None = None,
+        prefix_weight: ArrayLike | None = None,
     ) -> NDArray[np.float32]:
         """Return one chunk of raw actions (act_steps, D_a), float32.
 
@@ -82,19 +103,15 @@ class PolicyRuntime:
             observation: Raw observations (cond_steps, D_o), oldest first.
             noise: Standard normal noise of the manifest's ``noise_shape``, see ``sample_noise``.
             rgb: Images of the manifest's ``image_shape``, bytes; None where it has none.
+            prefix: Raw actions (horizon_steps, D_a) that the chunk is to agree with; None: none.
+            prefix_weight: (horizon_steps,) how much, from 0 (not at all) to 1 (exactly).
 
         Raises:
             ObservationError: An input has the wrong shape or is not finite.
             ActionError: The policy gave a number that is not finite.
         """
         manifest = self.bundle.manifest
-        names = manifest.observation.component_names
-        inputs: dict[str, NDArray[Any]] = {
-            "observation": _input(observation, "observation", manifest.observation_shape, names),
-            "noise": _input(noise, "noise", manifest.noise_shape, manifest.action.component_names),
-        }
-        if manifest.image_shape is not None or rgb is not None:
-            inputs[IMAGE_INPUT] = _images(rgb, manifest.image_shape)
+        inputs = policy_inputs(manifest, observation, noise, rgb, prefix, prefix_weight)
         start_ns = time.perf_counter_ns()
         actions: NDArray[np.float32] = self._run(inputs)[0]
         self.latency.add_ns(time.perf_counter_ns() - start_ns)
@@ -113,11 +130,23 @@ class PolicyRuntime:
         shape = self.bundle.manifest.noise_shape
         return np.asarray(generator.standard_normal(shape, dtype=np.float32))
 
-    def _run(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
-        output = self._session.run(["actions"], inputs)[0]
-        return np.asarray(output, dtype=np.float32)
+    def self_test(self, runs: int = _SELF_TEST_RUNS) -> LatencySummary:
+        """Return how long single inferences take on the golden inputs, warmed up."""
+        window = LatencyWindow(runs)
+        rows = len(self.bundle.golden["actions"])
+        for index in range(runs):
+            inputs = self._golden_inputs(index % rows)
+            start_ns = time.perf_counter_ns()
+            self._run(inputs)
+            window.add_ns(time.perf_counter_ns() - start_ns)
+        return window.summary()
 
-    def _golden_inputs(self, index: int) -> dict[str, NDArray[Any]]:
+    def _run(self, inputs: Inputs) -> NDArray[np.float32]:
+        if self._bound is not None:
+            return self._bound.run(inputs)
+        return np.asarray(self._session.run(["actions"], inputs)[0], dtype=np.float32)
+
+    def _golden_inputs(self, index: int) -> Inputs:
         golden = self.bundle.golden
         names = self.bundle.manifest.input_shapes
         return {name: golden[name][index : index + 1] for name in names}
@@ -173,112 +202,86 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
 
 
-def _choose_providers(wanted: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the reasons for every skipped provider, and the providers to use in order."""
-    available = onnxruntime.get_available_providers()
-    chosen = [name for name in wanted if name in available]
-    reasons = tuple(
-        f"provider {name} is not available in this ONNX Runtime (available: "
-        f"{', '.join(available)}); trying the next one"
-        for name in wanted
-        if name not in available
-    )
-    if CPU_PROVIDER not in chosen:
-        chosen.append(CPU_PROVIDER)
-    return reasons, tuple(chosen)
+class _BoundInputs:
+    """Inputs that stay in buffers on the device and are overwritten for every run."""
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        example: Inputs,
+        device: str,
+        device_id: int,
+    ) -> None:
+        self._session = session
+        self._binding = session.io_binding()
+        self._values = {
+            name: onnxruntime.OrtValue.ortvalue_from_numpy(array, device, device_id)
+            for name, array in example.items()
+        }
+        for name, value in self._values.items():
+            self._binding.bind_ortvalue_input(name, value)
+        self._binding.bind_output("actions", "cpu")
+
+    def run(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Return the actions for inputs of the example's shapes."""
+        for name, array in inputs.items():
+            self._values[name].update_inplace(np.ascontiguousarray(array))
+        self._session.run_with_iobinding(self._binding)
+        return np.array(self._binding.copy_outputs_to_cpu()[0], dtype=np.float32)
 
 
 def _open_session(
-    bundle: PolicyBundle, providers: Sequence[str], threads: int
-) -> onnxruntime.InferenceSession:
+    bundle: PolicyBundle, settings: SessionSettings
+) -> tuple[onnxruntime.InferenceSession, tuple[str, ...]]:
+    """Return a session on the first provider that starts, and why others were passed over."""
+    available = onnxruntime.get_available_providers()
+    chosen, reasons = choose(settings.providers, available)
+    for name in chosen:
+        engines = _engine_folder(bundle, settings) if name == TENSORRT_PROVIDER else None
+        entries = with_options(name, available, settings, engines)
+        try:
+            session = onnxruntime.InferenceSession(
+                bundle.graph, _options(settings), providers=entries, enable_fallback=0
+            )
+        except Exception as error:  # onnxruntime raises its own undocumented classes
+            if name == CPU_PROVIDER:
+                raise BundleError(
+                    f"{bundle.path}: ONNX Runtime {onnxruntime.__version__} cannot load the graph "
+                    f"({_first_line(error)}); {EXPORT_ADVICE}"
+                ) from error
+            reasons += (f"provider {name} refused the graph ({_first_line(error)}); next one",)
+            continue
+        active = session.get_providers()[0]
+        if active == name or name == CPU_PROVIDER:
+            break
+        # A provider whose libraries are missing is left out of the session without an error.
+        reasons += (f"provider {name} did not start (got {active}); check its libraries",)
+    return session, reasons
+
+
+def _engine_folder(bundle: PolicyBundle, settings: SessionSettings) -> Path | None:
+    if settings.engine_cache is None:
+        return None
+    folder = engine_folder(
+        settings.engine_cache,
+        bundle.manifest.files[ONNX_FILE],
+        onnxruntime.__version__,
+        device_name(settings.device_id),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _options(settings: SessionSettings) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = settings.threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
     # Idle threads must not spin: the control loop shares these cores.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(bundle.graph, options, providers=list(providers))
-    except Exception as error:  # onnxruntime raises its own undocumented classes
-        raise BundleError(
-            f"{bundle.path}: ONNX Runtime {onnxruntime.__version__} cannot load the graph "
-            f"({_first_line(error)}); {EXPORT_ADVICE}"
-        ) from error
-
-
-def _check_graph(session: onnxruntime.InferenceSession, bundle: PolicyBundle) -> None:
-    """Compare names, types and sizes of the graph's ends with the description."""
-    manifest = bundle.manifest
-    for kind, nodes, expected in (
-        (
-            "inputs",
-            session.get_inputs(),
-            manifest.input_shapes,
-        ),
-        ("outputs", session.get_outputs(), {"actions": manifest.actions_shape}),
-    ):
-        found = {node.name: node for node in nodes}
-        if set(found) != set(expected):
-            raise BundleError(
-                f"{bundle.path}: the graph has {kind} {sorted(found)}; they must be "
-                f"{sorted(expected)}; {EXPORT_ADVICE}"
-            )
-        for name, shape in expected.items():
-            node = found[name]
-            kind = "tensor(uint8)" if name == IMAGE_INPUT else "tensor(float)"
-            if node.type != kind or not _fits(node.shape, shape):
-                raise BundleError(
-                    f"{bundle.path}: the graph's {name!r} is {node.type} of shape {node.shape}; "
-                    f"the description needs {kind} of shape {['batch', *shape]}; "
-                    f"{EXPORT_ADVICE}"
-                )
-
-
-def _fits(declared: Sequence[object], shape: tuple[int, ...]) -> bool:
-    """Return whether a declared shape is (any batch or 1, *shape); free sizes are text or None."""
-    if len(declared) != len(shape) + 1 or (isinstance(declared[0], int) and declared[0] != 1):
-        return False
-    return all(
-        not isinstance(size, int) or size == wanted
-        for size, wanted in zip(declared[1:], shape, strict=True)
-    )
-
-
-def _input(
-    values: ArrayLike, kind: str, shape: tuple[int, int], names: Sequence[str]
-) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # too large for float32 becomes inf and is refused below
-        array = np.asarray(values, dtype=np.float32)
-    if array.shape != shape:
-        raise ObservationError(
-            f"{kind} has shape {array.shape}; this policy needs {shape}, so check that it was "
-            "built from the layout in the bundle"
-        )
-    finite = np.isfinite(array)
-    if not finite.all():
-        row, column = (int(index) for index in np.argwhere(~finite)[0])
-        raise ObservationError(
-            f"{kind} component {names[column]!r} (row {row}) is {array[row, column]}; every "
-            "number must be finite, so check the sensor or tracker that provides it"
-        )
-    return array[None]
-
-
-def _images(values: ArrayLike | None, shape: tuple[int, ...] | None) -> NDArray[np.uint8]:
-    if values is None or shape is None:
-        needs = "no images" if shape is None else f"images of shape {shape}"
-        raise ObservationError(
-            f"rgb is {'missing' if values is None else 'given'} but this policy needs {needs}; "
-            "check which bundle is loaded"
-        )
-    array = np.asarray(values)
-    if array.shape != shape or array.dtype != np.uint8:
-        raise ObservationError(
-            f"rgb is {array.dtype} of shape {array.shape}; this policy needs uint8 of shape "
-            f"{shape}, so check cameras and image size against the bundle"
-        )
-    return array[None]
+    spinning = "1" if settings.spinning else "0"
+    options.add_session_config_entry("session.intra_op.allow_spinning", spinning)
+    return options
 
 
 def _first_line(error: Exception) -> str:

@@ -120,6 +120,7 @@ def make_bundle(subject: Subject, precision: Precision) -> PolicyBundle:
         ),
         horizon_steps=header.shape.horizon_steps,
         act_steps=header.shape.act_steps,
+        guidance=True,
         cond_steps=header.shape.cond_steps,
         control_rate_hz=header.control_rate_hz,
         envelope=ActionEnvelope(ends.minimum, ends.maximum, ends.maximum - ends.minimum),
@@ -128,11 +129,7 @@ def make_bundle(subject: Subject, precision: Precision) -> PolicyBundle:
         data_hash="unknown",
         parity=measure_parity(graph, samples, header, precision),
     )
-    golden = {
-        "observation": samples.observation,
-        "noise": samples.noise,
-        "actions": samples.actions,
-    }
+    golden = {**samples.inputs, "actions": samples.actions}
     return PolicyBundle(Path(subject.name), manifest, golden, graph)
 
 

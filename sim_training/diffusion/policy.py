@@ -22,6 +22,7 @@ from sim_training.diffusion.config import DiffusionConfig
 from sim_training.diffusion.eta import make_eta
 from sim_training.diffusion.sampler import (
     ChainTables,
+    ChunkGuidance,
     chain_tables,
     normal_log_prob,
     step_mean,
@@ -162,7 +163,11 @@ class DiffusionPolicy(nn.Module):
 
     @torch.no_grad()
     def act(
-        self, observation: TensorObservation, noise: Tensor, use_base_policy: bool = False
+        self,
+        observation: TensorObservation,
+        noise: Tensor,
+        use_base_policy: bool = False,
+        guidance: ChunkGuidance | None = None,
     ) -> Tensor:
         """Return chunks (B, H, A) without exploration, as evaluated and deployed.
 
@@ -170,13 +175,14 @@ class DiffusionPolicy(nn.Module):
             observation: normalised, B rows.
             noise: (B, n+1, H, A) standard normal numbers; DDIM with eval_eta 0 uses entry 0 only.
             use_base_policy: run the frozen network at every step.
+            guidance: a chunk to agree with; None: none.
         """
         predictors = self._predictors(observation, self.tables.evaluation, use_base_policy)
         clip, clipped = self.config.denoised_clip_value, self._clip_noise(noise[:, 1:])
         x = noise[:, 0]
         for position, step in enumerate(self._evaluated):
             predicted = predictors[position](position, x)
-            _, x = step(x, predicted, clip, clipped[:, position])
+            _, x = step(x, predicted, clip, clipped[:, position], guidance)
         return self._clip_action(x)
 
     @torch.no_grad()

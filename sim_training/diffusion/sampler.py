@@ -32,6 +32,24 @@ _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
 @dataclass(frozen=True)
+class ChunkGuidance:
+    """A chunk that the sampled one is pulled towards, as real-time chunking does.
+
+    Attributes:
+        prefix: (B, H, A) normalised actions.
+        weight: (B, H) from 0 (free) to 1 (as the prefix).
+    """
+
+    prefix: Tensor
+    weight: Tensor
+
+    def blend(self, clean: Tensor, clip: float) -> Tensor:
+        """Return the predicted clean chunk (B, H, A), pulled towards the clipped prefix."""
+        weight = self.weight.unsqueeze(-1)
+        return clean * (1.0 - weight) + self.prefix.clamp(-clip, clip) * weight
+
+
+@dataclass(frozen=True)
 class StepNumbers:
     """One denoising step for a whole batch, as plain numbers; `std` is the noise that is added."""
 
@@ -42,12 +60,19 @@ class StepNumbers:
     std: float
 
     def __call__(
-        self, x: Tensor, predicted: Tensor, clip: float, noise: Tensor
+        self,
+        x: Tensor,
+        predicted: Tensor,
+        clip: float,
+        noise: Tensor,
+        guidance: ChunkGuidance | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return mean and next chunks (B, H, A); few operations, as small batches need."""
         clean = torch.sub(x * self.x0_from_x, predicted, alpha=self.x0_from_noise)
-        clean = clean.clamp_(-clip, clip).mul_(self.mean_from_x0)
-        mean = clean.add_(x, alpha=self.mean_from_x)
+        clean = clean.clamp_(-clip, clip)
+        if guidance is not None:
+            clean = guidance.blend(clean, clip)
+        mean = clean.mul_(self.mean_from_x0).add_(x, alpha=self.mean_from_x)
         return mean, torch.add(mean, noise, alpha=self.std)
 
 

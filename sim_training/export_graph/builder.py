@@ -8,7 +8,7 @@ that run at several steps of a chain appear once in the file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -89,7 +89,12 @@ class GraphBuilder:
             return x
         return self.node("Clip", x, self.scalar(-limit), self.scalar(limit))
 
-    def embed(self, model: onnx.ModelProto, inputs: Mapping[str, str]) -> list[str]:
+    def embed(
+        self,
+        model: onnx.ModelProto,
+        inputs: Mapping[str, str],
+        change: Mapping[str, Callable[[str], str]] | None = None,
+    ) -> list[str]:
         """Add all nodes of another graph and return its outputs.
 
         Only operators, their attributes and constants are taken over, no texts: exporters write
@@ -98,8 +103,9 @@ class GraphBuilder:
         Args:
             model: without local functions, same opset.
             inputs: what its inputs are called here.
+            change: by name in the other graph, what stands in for a value from there on.
         """
-        names = dict(inputs)
+        names, changes = dict(inputs), change or {}
         for tensor in model.graph.initializer:
             names[tensor.name] = self.constant(numpy_helper.to_array(tensor))
         for node in model.graph.node:
@@ -111,7 +117,8 @@ class GraphBuilder:
                 domain=node.domain,
                 **attributes,
             )
-            names.update(zip(node.output, outputs, strict=True))
+            for name, output in zip(node.output, outputs, strict=True):
+                names[name] = output if name not in changes else changes[name](output)
         return [names[output.name] for output in model.graph.output]
 
     def to_bytes(

@@ -12,9 +12,11 @@ from typing import Protocol
 
 from onnx import TensorProto
 
+from dppo_ros.core.manifest import PREFIX_INPUT, PREFIX_WEIGHT_INPUT
 from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.diffusion.schedule import DenoisingSteps
 from sim_training.export_graph.builder import GraphBuilder, Precision
+from sim_training.export_graph.guidance import Guide
 from sim_training.export_graph.mlp import MlpDenoiser
 from sim_training.export_graph.observation import add_observation, input_sizes
 from sim_training.export_graph.unet import UnetDenoiser
@@ -36,7 +38,10 @@ class Denoiser(Protocol):
 
 
 def build_graph(
-    policy: DiffusionPolicy, header: PolicyHeader, precision: Precision = "fp32"
+    policy: DiffusionPolicy,
+    header: PolicyHeader,
+    precision: Precision = "fp32",
+    guided: bool = True,
 ) -> bytes:
     """Return the serialised graph of the chain that evaluation runs.
 
@@ -44,6 +49,7 @@ def build_graph(
         policy: its `tables.evaluation` are unrolled; only the network that owns a step is used.
         header: sizes and scaling.
         precision: of the large weight matrices.
+        guided: take a chunk to agree with as well, see `guidance`.
     """
     builder = GraphBuilder(precision)
     shape, steps = header.shape, policy.tables.evaluation
@@ -53,7 +59,8 @@ def build_graph(
     for network, feature in zip(networks, add_observation(builder, networks, header), strict=True):
         positions = [i for i, owner in enumerate(owners) if owner is network]
         denoisers[id(network)] = _denoiser(builder, network, shape, steps, positions, feature)
-    x = _unroll(builder, policy, [denoisers[id(owner)] for owner in owners])
+    guide = _guide(builder, policy, header, owners[0]) if guided else None
+    x = _unroll(builder, policy, [denoisers[id(owner)] for owner in owners], guide)
     x = _to_chunk(builder, builder.clip(x, policy.config.final_action_clip_value), shape, owners[0])
     if shape.act_steps < shape.horizon_steps:
         x = builder.split(x, [shape.act_steps, shape.horizon_steps - shape.act_steps], axis=1)[0]
@@ -61,12 +68,24 @@ def build_graph(
     x = builder.node("Mul", x, builder.constant(0.5 * (ends.maximum - ends.minimum)))
     x = builder.node("Add", x, builder.constant(0.5 * (ends.maximum + ends.minimum)))
     noise = (TensorProto.FLOAT, (noise_rows(policy), shape.action_dim))
+    inputs = {**input_sizes(shape), NOISE_INPUT: noise}
+    if guide is not None:
+        x = guide.finish(x, shape.act_steps)
+        inputs |= guidance_sizes(shape.horizon_steps, shape.action_dim)
     return builder.to_bytes(
-        {**input_sizes(shape), NOISE_INPUT: noise},
+        inputs,
         x,
         ACTIONS_OUTPUT,
         (shape.act_steps, shape.action_dim),
     )
+
+
+def guidance_sizes(horizon_steps: int, action_dim: int) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """Return element type and sizes of the inputs of guidance, without batch."""
+    return {
+        PREFIX_INPUT: (TensorProto.FLOAT, (horizon_steps, action_dim)),
+        PREFIX_WEIGHT_INPUT: (TensorProto.FLOAT, (horizon_steps,)),
+    }
 
 
 def is_stochastic(policy: DiffusionPolicy) -> bool:
@@ -93,7 +112,25 @@ def _denoiser(
     return MlpDenoiser(builder, network, shape, steps, positions, feature)
 
 
-def _unroll(builder: GraphBuilder, policy: DiffusionPolicy, denoisers: list[Denoiser]) -> str:
+def _guide(
+    builder: GraphBuilder, policy: DiffusionPolicy, header: PolicyHeader, network: NoisePredictor
+) -> Guide:
+    config, shape = policy.config, header.shape
+    return Guide(
+        builder,
+        header.action_normalizer,
+        (config.denoised_clip_value, config.final_action_clip_value),
+        (shape.horizon_steps, shape.action_dim),
+        "channels" if isinstance(network, DiffusionUnet) else "flat",
+    )
+
+
+def _unroll(
+    builder: GraphBuilder,
+    policy: DiffusionPolicy,
+    denoisers: list[Denoiser],
+    guide: Guide | None,
+) -> str:
     """Return the last chunk of the chain, in the denoisers' layout.
 
     The chunk is carried divided by the factor of the clean chunk in it, which saves a node per
@@ -103,7 +140,8 @@ def _unroll(builder: GraphBuilder, policy: DiffusionPolicy, denoisers: list[Deno
     x, drawn = _noise(builder, policy)
     scale = 1.0
     for position, denoiser in enumerate(denoisers):
-        terms = [builder.clip(denoiser.clean(position, x, scale), config.denoised_clip_value)]
+        clean = builder.clip(denoiser.clean(position, x, scale), config.denoised_clip_value)
+        terms = [clean if guide is None else guide.blend(clean)]
         from_clean, from_x = _factors(steps, position)
         if from_x:
             terms.append(builder.node("Mul", x, builder.scalar(from_x * scale / from_clean)))

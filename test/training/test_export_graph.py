@@ -12,13 +12,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from exported_policies import CHAINS, DDIM, DDPM, NETWORKS, SHAPE, make_header, make_policy
 from torch import nn
 
 from dppo_ros.core.bundle import load_bundle
 from dppo_ros.core.errors import BundleError, ConfigError
-from dppo_ros.core.normalizer import MinMaxNormalizer
 from dppo_ros.core.runtime import PolicyRuntime, golden_tolerance
-from dppo_ros.core.spec import Field, VectorSpec
 from sim_training.config import ExportConfig
 from sim_training.diffusion.config import DiffusionConfig
 from sim_training.diffusion.policy import DiffusionPolicy
@@ -28,81 +27,10 @@ from sim_training.export_graph.chain import build_graph, noise_rows
 from sim_training.export_graph.layers import activation, linear
 from sim_training.networks.config import (
     DiffusionMlpConfig,
-    DiffusionNetworkConfig,
-    DiffusionUnetConfig,
-    GaussianConfig,
     VisionConfig,
 )
 from sim_training.networks.layers import ACTIVATIONS
-from sim_training.networks.shape import PolicyShape
-from sim_training.policies.header import PolicyHeader
 from sim_training.policy_loading import load_policy
-
-SHAPE = PolicyShape(obs_dim=5, action_dim=3, cond_steps=2, horizon_steps=4, act_steps=3)
-DDIM = DiffusionConfig(use_ddim=True, ddim_steps=4, ft_denoising_steps=2)
-DDPM = DiffusionConfig(denoising_steps=3, ft_denoising_steps=2)
-
-
-def make_header(network: DiffusionNetworkConfig, diffusion: DiffusionConfig) -> PolicyHeader:
-    def spec(name: str, size: int) -> VectorSpec:
-        components = tuple(f"c{i}" for i in range(size))
-        return VectorSpec((Field(name, size, "1", "none", components),))
-
-    def ends(size: int) -> MinMaxNormalizer:
-        return MinMaxNormalizer(-1.0 - np.arange(size), 2.0 + np.arange(size))
-
-    return PolicyHeader(
-        task="toy_reach",
-        env={},
-        network=network,
-        diffusion=diffusion,
-        gaussian=GaussianConfig(),
-        shape=SHAPE,
-        observation_spec=spec("seen", SHAPE.obs_dim),
-        action_spec=spec("done", SHAPE.action_dim),
-        observation_normalizer=ends(SHAPE.obs_dim),
-        action_normalizer=ends(SHAPE.action_dim),
-        observation_clip=1.1,
-        control_rate_hz=10.0,
-        finetuned=True,
-    )
-
-
-def make_policy(header: PolicyHeader) -> DiffusionPolicy:
-    """A policy whose two networks differ, with weights that reach the clips."""
-    torch.manual_seed(0)
-    policy = header.build_policy()
-    assert isinstance(policy, DiffusionPolicy) and policy.actor_ft is not None
-    for parameter in policy.parameters():
-        parameter.requires_grad_(False).add_(0.1 * torch.randn_like(parameter))
-    return policy.eval()
-
-
-NETWORKS: dict[str, DiffusionNetworkConfig] = {
-    "residual": DiffusionMlpConfig(mlp_dims=(24, 24, 24)),
-    "residual_norm": DiffusionMlpConfig(
-        mlp_dims=(24,) * 5, use_layernorm=True, cond_mlp_dims=(16, 8), activation_type="ReLU"
-    ),
-    "plain_norm": DiffusionMlpConfig(
-        mlp_dims=(24, 16), residual_style=False, use_layernorm=True, obs_fourier_features=2
-    ),
-    "unet": DiffusionUnetConfig(dim=16, dim_mults=(1, 2, 2)),
-    "unet_shift": DiffusionUnetConfig(
-        dim=8, n_groups=4, kernel_size=3, cond_predict_scale=False, smaller_encoder=True
-    ),
-}
-CHAINS = {
-    "ddim": DDIM,
-    "ddim_noise": DiffusionConfig(
-        use_ddim=True,
-        ddim_steps=4,
-        ft_denoising_steps=4,
-        eval_eta=0.7,
-        final_action_clip_value=None,
-    ),
-    "one_step": DiffusionConfig(use_ddim=True, ddim_steps=1, ft_denoising_steps=1, eval_eta=1.0),
-    "ddpm": DDPM,
-}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +54,7 @@ def test_the_graph_computes_what_the_policy_does(network: str, chain: str) -> No
     assert 0.0 < float(str(parity["max_abs_error_normalised"])) < 2e-5
     assert np.abs(samples.actions[0] - samples.actions[1]).max() > 1e-2
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    single = {"observation": samples.observation[3:4], "noise": samples.noise[3:4]}
+    single = {name: rows[3:4] for name, rows in samples.inputs.items()}
     np.testing.assert_allclose(
         session.run(["actions"], single)[0], samples.actions[3:4], rtol=1e-4, atol=1e-4
     )
@@ -197,7 +125,7 @@ def test_eight_bit_graphs_are_smaller_and_near(diffusion: DiffusionConfig) -> No
     with pytest.raises(BundleError, match=r"more than 0.001 \(precision fp32\)"):
         measure_parity(coarse, samples, header)
     wrong = samples.actions + 0.2 * (header.action_normalizer.maximum + 10.0).astype(np.float32)
-    changed = type(samples)(samples.observation, samples.noise, wrong)
+    changed = replace(samples, actions=wrong)
     with pytest.raises(BundleError, match="Export with --precision fp32"):
         measure_parity(coarse, changed, header, "int8")
 
@@ -242,6 +170,6 @@ def test_policies_that_see_images_take_them_as_bytes(cameras: int) -> None:
     graph = build_graph(policy, header)
     parity = measure_parity(graph, samples, header)
     assert float(str(parity["max_abs_error_normalised"])) < 1e-4
-    blind = type(samples)(samples.observation, samples.noise, samples.actions, samples.rgb * 0)
+    blind = replace(samples, rgb=samples.rgb * 0)
     with pytest.raises(BundleError, match="differs from the policy"):
         measure_parity(graph, blind, header)
