@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 
 from dppo_ros import messages, topics
-from dppo_ros.bag.writer import METADATA_KEY, typestore
+from dppo_ros.bag.identity import read_identity
+from dppo_ros.bag.writer import typestore
 from dppo_ros.core.aligner import required_streams
 from dppo_ros.core.alignment import AlignmentSettings
-from dppo_ros.core.errors import BagError, ConfigError, DppoError
+from dppo_ros.core.errors import BagError, ConfigError, DppoError, ObservationError
 from dppo_ros.core.observation import join_action
 from dppo_ros.core.rotations import FloatArray, matrix_from_quaternion
 from dppo_ros.core.spec import VectorSpec
@@ -161,7 +162,7 @@ def _read(path: Path, reader: Reader, spec: VectorSpec) -> Episode:
             f"bag {path} has no messages on {', '.join(missing)}; it holds {present}. Record with "
             "'dppo-ros up one_leg --record FOLDER' or with every topic of the graph"
         )
-    episode = Episode(path, _metadata(path), alignment=alignment)
+    episode = Episode(path, read_identity(path).flat(), alignment=alignment)
     handlers = _handlers(episode, names)
     by_id = {c.id: name for name, connections in found.items() for c in connections}
     store = typestore()
@@ -199,16 +200,10 @@ def _connections(reader: Reader, name: str) -> list[Connection]:
     return matching
 
 
-def _metadata(path: Path) -> dict[str, str]:
-    """Return what the recorder noted in the bag beside its topics."""
-    content = yaml.safe_load((path / "metadata.yaml").read_text(encoding="utf-8"))
-    custom = content["rosbag2_bagfile_information"].get("custom_data") or {}
-    prefix = f"{METADATA_KEY}."
-    return {
-        key.removeprefix(prefix): str(value)
-        for key, value in custom.items()
-        if key.startswith(prefix)
-    }
+def _decode(episode: Episode, stream: str, message: RosObject) -> Stamped:
+    if stream in ("gripper_width", "arm_joints"):
+        return messages.decode_joints(stream, message, episode.alignment.arm_prefix)
+    return messages.decode_stream(stream, message)
 
 
 def _handlers(
@@ -236,12 +231,10 @@ def _handlers(
     def on_sample(streams: Sequence[str]) -> Callable[[int, RosObject], None]:
         def add(receive_ns: int, message: RosObject) -> None:
             for stream in streams:
-                if stream in ("gripper_width", "arm_joints"):
-                    prefix = episode.alignment.arm_prefix
-                    sample = messages.decode_joints(stream, message, prefix)
-                else:
-                    sample = messages.decode_stream(stream, message)
-                episode.samples.append(Received(stream, receive_ns, sample))
+                # Drivers may send arm and gripper apart; the live node passes over the rest too.
+                with suppress(ObservationError):
+                    sample = _decode(episode, stream, message)
+                    episode.samples.append(Received(stream, receive_ns, sample))
 
         return add
 

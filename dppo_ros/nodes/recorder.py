@@ -1,124 +1,242 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Records every topic of the graph to an MCAP bag, with what is known about the episode.
+"""Records the topics of the graph to MCAP bags, with what is known about the episodes.
 
-Messages are taken in serialised form and handed to a writing thread; a bag that is finished is
-whole, and one that is not keeps a hidden name.
+What is written when is decided in ``bag.recording``; this file moves messages, statuses and
+services into it. Messages are taken in serialised form and handed to a writing thread; a bag that
+is finished is whole, and one that is not keeps a hidden name.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from dppo_ros import __version__, graph, messages
+from rclpy.serialization import deserialize_message
+
+from dppo_ros import __version__, messages
 from dppo_ros.bag.identity import bundle_digest
-from dppo_ros.bag.writer import BagWriter, silent_topics
+from dppo_ros.bag.recording import Recording
+from dppo_ros.bag.recording_settings import RecordingSettings, check_room
+from dppo_ros.bag.writer import silent_topics
 from dppo_ros.core.bundle import load_bundle
 from dppo_ros.core.errors import BagError, ConfigError
 from dppo_ros.messages import RosObject
 from dppo_ros.nodes.base import ManagedNode, publish_diagnostics
 from dppo_ros.nodes.process import run
-from dppo_ros.parameters import RECORDER
+from dppo_ros.nodes.settings_query import SettingsQuery
+from dppo_ros.parameters.recorder import RECORDER
 from dppo_ros.paths import find_bundle
+from dppo_ros.topics import TOPICS, Topic
 
-_DEPTH = 500
+FAULTS = ("stopped", "fault", "estop")
+"""Modes of the command node that make a ring save itself."""
+
+_DEPTH, _PICTURES = 500, 30
+_MB = 1 << 20
 
 
 class RecorderNode(ManagedNode):
-    """Writes one bag for each activation."""
+    """Writes bags while it is active."""
 
     def __init__(self) -> None:
         """Declare the parameters."""
         super().__init__("recorder", RECORDER)
-        self._writer: BagWriter | None = None
-        self._task: dict[str, str] = {}
-        self._topics: dict[str, graph.Topic] = {}
-        self._metadata: dict[str, str] = {}
+        self._recording: Recording | None = None
+        self._topics: dict[str, Topic] = {}
+        self._notes: dict[str, str] = {}
+        self._is_recording = False
+        self._mode = ""
 
     def configure(self) -> None:
-        """Check that the place for the bag is free and subscribe to everything.
+        """Check that the place for the bags is free and subscribe to everything.
 
         Raises:
-            DppoError: The place is taken, or the bundle is not acceptable.
+            DppoError: The place is taken or too small, or the bundle is not acceptable.
         """
         if not self.text("path"):
             raise ConfigError(
                 "parameter path of node recorder is empty; set it to the folder of the new bag"
             )
-        self._path = Path(self.text("path"))
-        if self._path.exists():
+        self._settings = self._read_settings()
+        if self._settings.path.exists():
             raise BagError(
-                f"bag {self._path} exists already; record into another folder or move it away"
+                f"bag {self._settings.path} exists already; record into another folder or move it "
+                "away"
             )
-        self._metadata = {
+        check_room(self._settings)
+        self._notes = {
             "software": f"dppo_ros {__version__}",
             "seed": str(self.integer("seed")),
             "randomness": self.text("randomness"),
-            **_bundle_metadata(self.text("bundle")),
+            **_bundle_notes(self.text("bundle")),
         }
         self._diagnostics = self.advertise("diagnostics")
-        for entry in graph.TOPICS:
-            full = self.resolve_topic_name(entry.name)
-            self._topics[full] = entry
-            callback = self._recording_callback(full)
-            self.subscribe(entry.name, callback, depth=_DEPTH, raw=True)
-        self.subscribe("task/status", self._on_task)
-        self.every(1.0, self._diagnose)
+        self._topics = {}
+        for entry in TOPICS:
+            if self._is_wanted(entry.name):
+                self._listen(entry)
+        for name, kind, callback in (
+            ("~/start_episode", "Trigger", self._on_start),
+            ("~/end_episode", "Trigger", self._on_end),
+            ("~/label", "SetBool", self._on_label),
+            ("~/save", "Trigger", self._on_save),
+        ):
+            self.serve(name, kind, callback)
+        self._query = SettingsQuery(self, ("observation", "policy", "command", "sim", "tag"))
+        self.every(1.0, self._poll)
 
     def activate(self) -> None:
-        """Begin the bag."""
-        self._task = {}
-        self._writer = BagWriter(self._path, self._topics, self.integer("queue_size"))
-
-    def deactivate(self) -> None:
-        """Finish the bag.
+        """Begin; in mode ``all`` that is when the bag begins.
 
         Raises:
-            BagError: It could not be finished.
+            BagError: The place is taken, cannot be written or is too small.
         """
-        writer, self._writer = self._writer, None
-        if writer is None:
+        self._mode = ""
+        self._recording = Recording(self._settings, self._topics, self._notes)
+        self._is_recording = True
+        self._query.ask()
+
+    def deactivate(self) -> None:
+        """Finish every bag.
+
+        Raises:
+            BagError: One could not be finished.
+        """
+        recording = self._recording
+        if recording is None or not self._is_recording:
             return
-        task = {f"task.{key}": value for key, value in self._task.items()}
-        outcome = {
-            "outcome": self._task.get("message", "unknown"),
-            "success": self._task.get("success", "unknown"),
-            "lost_messages": str(writer.lost),
-        }
-        path = writer.finish({**self._metadata, **task, **outcome})
-        silent = silent_topics(writer.counts, list(self._topics))
-        note = f"; nothing came on {', '.join(silent)}" if silent else ""
-        self.get_logger().info(f"recorded {sum(writer.counts.values())} messages to {path}{note}")
+        self._is_recording = False
+        recording.notes.update(self._query.notes)
+        self._log(recording.finish())
 
     def cleanup(self) -> None:
         """Finish a bag that is still open."""
         self.deactivate()
 
-    def _recording_callback(self, topic: str) -> RosObject:
-        def record(message: bytes, info: dict[str, int]) -> None:
-            if self._writer is not None:
-                received_ns = int(info.get("received_timestamp", 0)) or time.time_ns()
-                self._writer.write(topic, received_ns, message)
+    def _read_settings(self) -> RecordingSettings:
+        return RecordingSettings(
+            path=Path(self.text("path")),
+            mode=self.text("mode"),
+            ring_s=self.number("ring_s"),
+            ring_mb=self.integer("ring_mb"),
+            tail_s=self.number("tail_s"),
+            preroll_s=self.number("preroll_s"),
+            max_size_mb=self.integer("max_size_mb"),
+            max_duration_s=self.number("max_duration_s"),
+            min_free_mb=self.integer("min_free_mb"),
+            queue_size=self.integer("queue_size"),
+            queue_mb=self.integer("queue_mb"),
+            compression=self.text("compression"),
+            flush_s=self.number("flush_s"),
+        )
 
-        return record
+    def _is_wanted(self, name: str) -> bool:
+        def matches(parameter: str) -> bool:
+            patterns = [text.strip() for text in self.text(parameter).split(",")]
+            return any(fnmatchcase(name, pattern) for pattern in patterns)
 
-    def _on_task(self, message: RosObject) -> None:
-        self._task = messages.decode_status(message)[1]
+        return matches("include") and not matches("exclude")
 
-    def _diagnose(self) -> None:
-        if self._writer is None:
+    def _listen(self, entry: Topic) -> None:
+        full = self.resolve_topic_name(entry.name)
+        self._topics[full] = entry
+        # One subscription for both uses, so that a status is on its way to the bag that it ends.
+        meaning = {"task/status": self._on_task, "command/status": self._on_command}
+        kind, understand = messages.message_class(entry.type), meaning.get(entry.name)
+
+        def record(message: bytes, info: Mapping[str, int]) -> None:
+            if self._recording is None or not self._is_recording:
+                return
+            received_ns = int(info.get("received_timestamp", 0)) or time.time_ns()
+            self._recording.take(full, received_ns, message)
+            if understand is not None:
+                understand(received_ns, *messages.decode_status(deserialize_message(message, kind)))
+
+        depth = _PICTURES if entry.quality == "image" else _DEPTH
+        self.subscribe(entry.name, record, depth=depth, raw=True)
+
+    def _on_task(self, received_ns: int, stamp_ns: int, values: Mapping[str, str]) -> None:
+        assert self._recording is not None
+        self._recording.task_status(stamp_ns, values)
+
+    def _on_command(self, received_ns: int, stamp_ns: int, values: Mapping[str, str]) -> None:
+        """Save the ring when the command side begins to stop."""
+        assert self._recording is not None
+        before, self._mode = self._mode, values.get("mode", values.get("state", ""))
+        if self._settings.mode != "ring" or self._mode not in FAULTS or before == self._mode:
             return
-        values = {
-            "messages": sum(self._writer.counts.values()),
-            "lost": self._writer.lost,
-            "path": str(self._path),
+        reason = f"{self._mode}: {values.get('reason', '')}".rstrip(": ")
+        try:
+            self.get_logger().warning(self._recording.save(reason, received_ns))
+        except BagError as error:
+            self.get_logger().error(str(error))
+
+    def _on_start(self, request: RosObject, response: RosObject) -> RosObject:
+        return self._do(response, lambda recording: recording.start_episode(self.now_ns()))
+
+    def _on_end(self, request: RosObject, response: RosObject) -> RosObject:
+        return self._do(response, lambda recording: recording.end_episode(self.now_ns()))
+
+    def _on_label(self, request: RosObject, response: RosObject) -> RosObject:
+        return self._do(response, lambda recording: recording.label(bool(request.data)), late=True)
+
+    def _on_save(self, request: RosObject, response: RosObject) -> RosObject:
+        return self._do(response, lambda recording: recording.save("~/save", time.time_ns()))
+
+    def _do(
+        self, response: RosObject, action: Callable[[Recording], str], late: bool = False
+    ) -> RosObject:
+        """Answer a service; ``late`` ones are possible after recording as well."""
+        if self._recording is None or not (self._is_recording or late):
+            response.success, response.message = False, "the recorder is not active"
+            return response
+        try:
+            response.message = action(self._recording)
+            response.success = True
+        except BagError as error:
+            response.success, response.message = False, str(error)
+        self.get_logger().info(response.message)
+        return response
+
+    def _poll(self) -> None:
+        if self._recording is None or not self._is_recording:
+            return
+        self._query.ask()
+        self._recording.notes.update(self._query.notes)
+        self._log(self._recording.poll(time.time_ns()))
+        self._diagnose(self._recording)
+
+    def _log(self, bags: list[Path]) -> None:
+        assert self._recording is not None
+        for bag in bags:
+            self.get_logger().info(f"finished {bag}")
+        if bags and not self._is_recording:
+            silent = silent_topics(self._recording.counts, list(self._topics))
+            note = f"; nothing came on {', '.join(silent)}" if silent else ""
+            count = sum(self._recording.counts.values())
+            self.get_logger().info(f"recorded {count} messages to {self._settings.path}{note}")
+
+    def _diagnose(self, recording: Recording) -> None:
+        dropped, episode = recording.dropped, recording.episode
+        values: dict[str, object] = {
+            "mode": self._settings.mode,
+            "messages": recording.written,
+            "lost": sum(dropped.values()),
+            "lost_topics": ",".join(sorted(dropped)),
+            "path": str(recording.writing or ""),
+            "bags": len(recording.paths),
+            "episode": "" if episode is None else episode.number,
+            "ring_mb": round(recording.ring_bytes / _MB, 3),
         }
-        level = "warn" if self._writer.lost else "ok"
-        publish_diagnostics(self, self._diagnostics, level, "recording", values)
+        text = recording.problem or ("recording" if recording.writing else "listening")
+        level = "error" if recording.problem else "warn" if dropped else "ok"
+        publish_diagnostics(self, self._diagnostics, level, text, values)
 
 
-def _bundle_metadata(path: str) -> dict[str, str]:
+def _bundle_notes(path: str) -> dict[str, str]:
     """Return name and hash of the bundle in use, empty without one.
 
     Raises:
