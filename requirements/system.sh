@@ -13,6 +13,7 @@ has_library libEGL.so.1 && has_library libGLESv2.so.2 || missing="$missing libeg
 # The software renderer is a plugin of Mesa, found by file.
 ls /usr/lib/*/dri/swrast_dri.so >/dev/null 2>&1 || ls /usr/lib/*/libgallium-*.so >/dev/null 2>&1 ||
     missing="$missing libgl1-mesa-dri"
+has_library libusb-1.0.so.0 || missing="$missing libusb-1.0-0"
 
 missing=$(echo $missing)
 [ -n "$missing" ] || exit 0
@@ -28,4 +29,4 @@ echo "== Missing system packages. To install them: sudo apt-get install $missing
 case " $missing " in
     *" python3-venv "*) echo "   Without python3-venv no environment can be created." >&2; exit 1 ;;
 esac
-echo "   Continuing without them: no pictures and no videos, everything else works." >&2
+echo "   Continuing without them: no pictures, videos or RealSense cameras; everything else works." >&2

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,8 @@ from dppo_ros.core.errors import ConfigError, DppoError, unknown_name_message
 from dppo_ros.messages import RosObject
 from dppo_ros.parameters.model import Parameter, Value, by_name
 
+_DIGITS = re.compile(r"\d+")
+_KIND_LENGTH, _MAX_KINDS = 120, 256
 _BUILT_IN = ("use_sim_time", "start_type_description_service", "qos_overrides")
 
 
@@ -53,6 +56,7 @@ class ManagedNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._check_change)
         self.exit_code: int | None = None
         self.active = False
+        self._warned_s: dict[str, float] = {}
         self._advertised: dict[str, RosObject] = {}
         self._releases: list[Callable[[], object]] = []
 
@@ -130,8 +134,18 @@ class ManagedNode(LifecycleNode):
         self._releases.append(partial(self.destroy_timer, timer))
 
     def warn(self, text: str, every_s: float = 1.0) -> None:
-        """Log a warning, at most once per interval."""
-        self.get_logger().warning(text, throttle_duration_sec=every_s)
+        """Log a warning, at most once per interval for texts that differ in numbers only.
+
+        rclpy's own throttle goes by the calling line, which is always this one: a first warning
+        would silence all others.
+        """
+        kind, now_s = _DIGITS.sub("#", text)[:_KIND_LENGTH], time.monotonic()
+        if now_s - self._warned_s.get(kind, -every_s) < every_s:
+            return
+        if len(self._warned_s) >= _MAX_KINDS:
+            self._warned_s.clear()
+        self._warned_s[kind] = now_s
+        self.get_logger().warning(text)
 
     def leave(self, exit_code: int) -> None:
         """Ask the process to end with this exit code; safe from any thread."""
