@@ -8,6 +8,11 @@ import numpy as np
 import pytest
 
 from dppo_ros.core.errors import ConfigError
+from dppo_ros.core.inverse_kinematics import (
+    MAX_JOINT_STEP_RAD,
+    differential_ik,
+    latch_gripper,
+)
 from dppo_ros.core.observation import (
     OBSTACLE,
     ONE_LEG_PARTS,
@@ -25,12 +30,7 @@ from dppo_ros.core.rotations import (
     rotation_z,
 )
 from sim_training.envs.furniture import geometry as geo
-from sim_training.envs.furniture.controller import (
-    MAX_JOINT_STEP_RAD,
-    differential_ik,
-    geometric_jacobian,
-    latch_gripper,
-)
+from sim_training.envs.furniture.controller import geometric_jacobian
 from sim_training.envs.furniture.task import (
     NOMINAL_POSES,
     START_RANGES,

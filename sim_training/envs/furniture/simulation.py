@@ -18,6 +18,7 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from dppo_ros.core.errors import ConfigError
+from dppo_ros.core.inverse_kinematics import differential_ik, latch_gripper
 from dppo_ros.core.observation import (
     OBSTACLE,
     ONE_LEG_PARTS,
@@ -27,11 +28,7 @@ from dppo_ros.core.observation import (
 )
 from dppo_ros.core.rotations import FloatArray, matrix_from_quaternion, quaternion_from_matrix
 from sim_training.envs.furniture import geometry as geo
-from sim_training.envs.furniture.controller import (
-    differential_ik,
-    geometric_jacobian,
-    latch_gripper,
-)
+from sim_training.envs.furniture.controller import geometric_jacobian
 from sim_training.envs.furniture.scene import PhysicsOptions, build_model
 from sim_training.envs.furniture.task import StartState
 from sim_training.envs.protocol import BoolArray, IntArray
