@@ -64,8 +64,12 @@ class TagPlacement:
     def corners_m(self) -> FloatArray:
         """Return the corners of the black square in the carrier's frame, (4, 3) m."""
         in_tag = np.column_stack([CORNER_SIGNS * self.size_m / 2, np.zeros(4)])
-        rotation = matrix_from_quaternion(self.carrier_from_tag[3:])
-        return np.asarray(in_tag @ rotation.T + self.carrier_from_tag[:3])
+        return np.asarray(in_tag @ self.carrier_from_tag_rotation.T + self.carrier_from_tag[:3])
+
+    @cached_property
+    def carrier_from_tag_rotation(self) -> FloatArray:
+        """Return the rotation of the tag in the carrier's frame, (3, 3)."""
+        return matrix_from_quaternion(self.carrier_from_tag[3:])
 
 
 @dataclass(frozen=True, eq=False)
