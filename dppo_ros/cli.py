@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from dppo_ros import __version__, graph
-from dppo_ros.commands import bench, preflight
+from dppo_ros.commands import bench, convert, preflight, recover, replay
 from dppo_ros.core.errors import DppoError, EnvironmentUnavailableError
 
 EXIT_REFUSED = 2
@@ -29,7 +28,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dppo_ros {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     _add_up(commands)
-    _add_replay(commands)
+    for module in (replay, convert, recover):
+        module.add(commands)
     preflight.add(commands)
     bench.add(commands)
     return parser
@@ -51,20 +51,6 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         up.add_argument(
             flag, dest=argument.name, metavar="VALUE", help=f"{text} (default: {shown})"
         )
-
-
-def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    replay = commands.add_parser(
-        "replay",
-        help="run a policy offline over a recorded bag and report",
-        description="Feeds the recorded observation streams to a bundle, without a ROS graph, and "
-        "reports errors against what was executed, latencies, staleness and interventions.",
-    )
-    replay.add_argument("bag", type=Path, help="folder of the bag")
-    replay.add_argument("--bundle", required=True, help="bundle folder, or name of a shipped one")
-    replay.add_argument("--seed", type=int, help="noise seed (default: the one in the bag)")
-    replay.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
-    replay.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots here")
 
 
 def up_arguments(options: argparse.Namespace) -> dict[str, str]:
@@ -89,23 +75,6 @@ def _up(options: argparse.Namespace) -> int:
     return Supervisor(plan, _print_line).run()
 
 
-def _replay(options: argparse.Namespace) -> int:
-    from dppo_ros.bag.replay import replay_bag
-    from dppo_ros.bag.report import summary_lines, write_html, write_json
-    from dppo_ros.paths import find_bundle
-
-    result = replay_bag(options.bag, find_bundle(options.bundle), seed=options.seed)
-    for line in summary_lines(result):
-        print(line)
-    if options.json:
-        write_json(result, options.json)
-        print(f"numbers written to {options.json}")
-    if options.html:
-        write_html(result, options.html)
-        print(f"page written to {options.html}")
-    return 0
-
-
 def _print_line(source: str, line: str) -> None:
     print(f"[{source}] {line}", flush=True)
 
@@ -122,7 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(
             f"settings like {next(iter(settings))}:=... belong to {' or '.join(TAKE_SETTINGS)}"
         )
-    commands = {"up": _up, "replay": _replay, "preflight": preflight.run, "bench": bench.run}
+    commands = {
+        "up": _up,
+        "preflight": preflight.run,
+        "bench": bench.run,
+        "replay": replay.run,
+        "convert": convert.run,
+        "recover": recover.run,
+    }
     try:
         return commands[options.command](options)
     except DppoError as error:

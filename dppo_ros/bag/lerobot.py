@@ -108,12 +108,24 @@ def write_lerobot(
         parts = [episode.clips[camera].statistics for episode in episodes]
         statistics[f"observation.images.{camera}"] = PictureStatistics.joined(parts)
     _write_json(folder / "meta/stats.json", _lists(statistics))
-    info = {
+    info = _info(episodes, features, len(tasks), rate_hz, robot_type)
+    _write_json(folder / "meta/info.json", info)  # last: without it there is no dataset
+    return folder
+
+
+def _info(
+    episodes: Sequence[LeRobotEpisode],
+    features: Mapping[str, Any],
+    tasks: int,
+    rate_hz: float,
+    robot_type: str,
+) -> dict[str, Any]:
+    return {
         "codebase_version": CODEBASE_VERSION,
         "robot_type": robot_type,
         "total_episodes": len(episodes),
-        "total_frames": int(starts[-1]),
-        "total_tasks": len(tasks),
+        "total_frames": sum(len(episode.trajectory) for episode in episodes),
+        "total_tasks": tasks,
         "chunks_size": CHUNKS_SIZE,
         "data_files_size_in_mb": 100,
         "video_files_size_in_mb": 200,
@@ -121,10 +133,8 @@ def write_lerobot(
         "splits": {"train": f"0:{len(episodes)}"},
         "data_path": DATA_PATH,
         "video_path": VIDEO_PATH if episodes[0].clips else None,
-        "features": features,
+        "features": dict(features),
     }
-    _write_json(folder / "meta/info.json", info)  # last: without it there is no dataset
-    return folder
 
 
 def video_path(folder: Path, camera: str, episode_index: int) -> Path:
