@@ -142,10 +142,10 @@ NODES: tuple[NodeSpec, ...] = (
     ),
     NodeSpec(
         "sim", "sim_node", SIM,
-        {name: name for name in (
+        {**{name: name for name in (
             "randomness", "seed", "real_time_factor", "lockstep", "max_episode_steps",
             "exit_on_end", "simulated_time",
-        )},
+        )}, "cameras": "sim_cameras"},
         condition="sim", ends_run=True,
     ),
 )  # fmt: skip
@@ -218,6 +218,8 @@ def plan(given: Mapping[str, str]) -> Plan:
     names = [launch.node.name for launch in nodes]
     for launch in nodes:
         others = [name for name in names if name != launch.node.name]
+        if "observation" in others:
+            others.append(f"observation.{values['part_source']}")
         launch.parameters["wait_for"] = ",".join(others)
     return Plan(tuple(nodes), environment())
 

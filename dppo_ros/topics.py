@@ -29,6 +29,7 @@ class Topic:
         quality: Key into ``qos.QUALITIES``.
         publisher: Node that publishes it in the twin.
         subscribers: Nodes that listen to it, besides the recorder, which listens to everything.
+            ``node.setting`` listens only with that setting, see ``graph.plan``.
         description: One line for people.
     """
 
@@ -58,11 +59,12 @@ TOPICS: tuple[Topic, ...] = (
           "simulated time, where it is used"),
     Topic("joint_states", _JOINTS, "observation", "sim", ("observation",),
           "arm and finger joints"),
-    Topic("tool_pose", _POSE, "observation", "sim", ("observation", "command", "display"),
-          "measured tool pose"),
-    Topic("tool_twist", _TWIST, "observation", "sim", ("observation",), "measured tool velocity"),
+    Topic("tool_pose", _POSE, "observation", "sim",
+          ("observation.topics", "command", "display"), "measured tool pose"),
+    Topic("tool_twist", _TWIST, "observation", "sim", ("observation.topics",),
+          "measured tool velocity"),
     *(
-        Topic(f"truth/{part}/pose", _POSE, "observation", "sim", ("observation",),
+        Topic(f"truth/{part}/pose", _POSE, "observation", "sim", ("observation.truth",),
               f"true pose of {part}")
         for part in TRACKED
     ),
@@ -80,7 +82,8 @@ TOPICS: tuple[Topic, ...] = (
         topic
         for part in TRACKED
         for topic in (
-            Topic(f"parts/{part}/pose", _POSE, "observation", "tag", ("observation", "display"),
+            Topic(f"parts/{part}/pose", _POSE, "observation", "tag",
+                  ("observation.parts", "display"),
                   f"tracked pose of {part}"),
             Topic(f"parts/{part}/pose_with_covariance", _UNCERTAIN, "observation", "tag", (),
                   f"tracked pose of {part} with its uncertainty"),
@@ -89,7 +92,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic("perception/status", _STATUS, "status", "tag", ("display",),
           "age, error and tags of every part"),
     Topic("task/status", _STATUS, "status", "sim", (), "phase, success, end of the episode"),
-    Topic("policy/observation", _JOINTS, "observation", "observation", ("policy",),
+    Topic("policy/observation", _JOINTS, "observation", "observation", ("policy", "sim"),
           "vector the policy sees"),
     Topic("observation/status", _STATUS, "status", "observation", (),
           "how streams become observations, for replays"),

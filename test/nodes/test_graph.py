@@ -52,7 +52,7 @@ def test_topics_have_known_qualities_and_unique_names() -> None:
     assert len(set(names)) == len(names)
     for topic in topics.TOPICS:
         assert topic.quality in qos.QUALITIES
-        assert set(topic.subscribers) <= {*NODES, *PLANNED}
+        assert {name.split(".")[0] for name in topic.subscribers} <= {*NODES, *PLANNED}
         assert topic.publisher in {*NODES, *PLANNED, "every node", "camera"}
 
 
@@ -91,7 +91,11 @@ def test_nodes_publish_and_hear_what_the_graph_says(name: str) -> None:
     assert said["advertise"] == {*published, "diagnostics"}
     if name == "recorder":
         return
-    heard = {t.name for t in topics.TOPICS if name in t.subscribers and t.name != "clock"}
+    heard = {
+        t.name
+        for t in topics.TOPICS
+        if name in {entry.split(".")[0] for entry in t.subscribers} and t.name != "clock"
+    }
     streams = {t.name for truth in (True, False) for t in topics.stream_topics(truth).values()}
     if name == "observation":
         said["subscribe"] |= streams
@@ -107,7 +111,7 @@ def test_plan_starts_the_robot_last_and_fills_in_what_nodes_wait_for(gentle_bund
     assert values["command"]["bundle"] == str(gentle_bundle)
     assert values["sim"]["use_sim_time"] is False
     assert values["policy"]["use_sim_time"] is True
-    assert values["sim"]["wait_for"] == "recorder,command,policy,observation"
+    assert values["sim"]["wait_for"] == "recorder,command,policy,observation,observation.truth"
     assert Path(str(values["recorder"]["path"])).is_absolute()
 
 
