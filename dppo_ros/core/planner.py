@@ -3,8 +3,8 @@
 """Observations -> action chunks: when to query the policy, on what, and with which noise.
 
 Shared by the live policy node and the bag replay, so both ask the same questions and, the noise
-being a function of seed and stamp, get the same answers. The receding-horizon rule: query, let
-``execute_steps`` actions run, query again on the first observation after that.
+being a function of seed and stamp, get the same answers. What becomes of an answer is decided by
+the execution mode, see ``execution``.
 """
 
 from __future__ import annotations
@@ -18,16 +18,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dppo_ros.core.aligner import AlignedObservation
-from dppo_ros.core.errors import ConfigError
+from dppo_ros.core.execution import RTC, ExecutionSettings
+from dppo_ros.core.execution_modes import largest_delay_steps, make_execution
 from dppo_ros.core.manifest import BundleManifest
+from dppo_ros.core.realtime_chunking import DelayEstimator
 
 Float32Array = NDArray[np.float32]
+_RECEDING = ExecutionSettings()
 
 
 class Runtime(Protocol):
     """What the planner needs from ``PolicyRuntime``."""
 
-    def infer(self, observation: Float32Array, noise: Float32Array) -> Float32Array:
+    def infer(
+        self,
+        observation: Float32Array,
+        noise: Float32Array,
+        rgb: NDArray[np.uint8] | None = None,
+        prefix: Float32Array | None = None,
+        prefix_weight: Float32Array | None = None,
+    ) -> Float32Array:
         """Return raw actions (act_steps, action_dim)."""
         ...
 
@@ -41,14 +51,21 @@ class PlannedChunk:
     """The policy's answer to one query.
 
     Attributes:
-        stamp_ns: Time of action 0, which is the time of the observation (ns).
-        actions: (act_steps, action_dim) float32, raw units.
+        stamp_ns: Time of action 0 (ns): that of the observation, less the latencies of sensing and
+            acting where they are compensated.
+        actions: (n, action_dim) float32, raw units.
         latency_ns: Wall time of the inference (ns).
+        observation_stamp_ns: Time of the observation (ns).
+        delay_steps: Delay that the chunk was sampled for; a replay hands it to ``infer``.
+        frozen_steps: First actions that were committed before.
     """
 
     stamp_ns: int
     actions: Float32Array
     latency_ns: int
+    observation_stamp_ns: int = 0
+    delay_steps: int = 0
+    frozen_steps: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +89,16 @@ def noise_generator(seed: int, stamp_ns: int) -> np.random.Generator:
 class ChunkPlanner:
     """Keeps the observation history and decides which observations become queries.
 
-    ``observe`` belongs to one thread; ``infer`` and ``retry`` may run in another.
+    ``observe`` and ``reset`` belong to one thread; ``infer``, ``delivered`` and ``retry`` may run
+    in one other.
     """
 
     def __init__(
-        self, manifest: BundleManifest, runtime: Runtime, seed: int, execute_steps: int = 0
+        self,
+        manifest: BundleManifest,
+        runtime: Runtime,
+        seed: int,
+        settings: ExecutionSettings = _RECEDING,
     ) -> None:
         """Start without history.
 
@@ -84,27 +106,30 @@ class ChunkPlanner:
             manifest: Description of the policy.
             runtime: Runs the policy.
             seed: Seed of the sampling noise.
-            execute_steps: Actions executed between queries; 0 takes the act_steps of the bundle.
+            settings: Execution mode and its numbers.
 
         Raises:
-            ConfigError: execute_steps exceeds the act_steps of the bundle.
+            ConfigError: The settings do not fit the policy.
         """
-        if not 0 <= execute_steps <= manifest.act_steps:
-            raise ConfigError(
-                f"execute_steps is {execute_steps}; bundle {manifest.name!r} predicts "
-                f"{manifest.act_steps} actions, so it must lie between 0 and that"
-            )
         self._runtime = runtime
         self._seed = seed
         self._cond_steps = manifest.cond_steps
         self.period_ns = manifest.control_period_ns
-        self._execute_ns = (execute_steps or manifest.act_steps) * self.period_ns
+        self._execution = make_execution(manifest, settings)
+        self._lead_ns = settings.lead_ns
+        self._execute_ns = self._execution.query_steps * self.period_ns
+        # Only real-time chunking asks for the delay; elsewhere it stays 0.
+        fixed = settings.rtc_delay_steps if settings.mode == RTC else 0
+        largest = largest_delay_steps(manifest, settings)
+        self._delay = DelayEstimator(self.period_ns, largest, fixed)
         self._history: deque[AlignedObservation] = deque(maxlen=manifest.cond_steps)
         self._next_query_ns: int | None = None
 
     def reset(self) -> None:
-        """Forget the history; the next observation is a query."""
+        """Forget history, earlier chunks and delays; the next observation is a query."""
         self._history.clear()
+        self._execution.reset()
+        self._delay.reset()
         self._next_query_ns = None
 
     def observe(self, observation: AlignedObservation) -> Query | None:
@@ -133,17 +158,50 @@ class ChunkPlanner:
         """Make the next observation a query, after one that got no answer."""
         self._next_query_ns = None
 
-    def infer(self, query: Query) -> PlannedChunk:
-        """Return the policy's answer.
+    @property
+    def query_steps(self) -> int:
+        """Return the control steps between two queries."""
+        return self._execution.query_steps
+
+    @property
+    def delays_cut(self) -> int:
+        """Return how often the delay was longer than the mode can bridge."""
+        return self._delay.cut
+
+    def infer(self, query: Query, delay_steps: int | None = None) -> PlannedChunk:
+        """Return the policy's answer, as the execution mode sends it.
+
+        Args:
+            query: From ``observe`` or ``query_now``.
+            delay_steps: Delay to sample for; None takes the estimate from measured delays.
 
         Raises:
             ObservationError: The observation is not finite.
             ActionError: The policy returned something that is not finite.
         """
         noise = self._runtime.sample_noise(noise_generator(self._seed, query.stamp_ns))
+        delay = self._delay.steps() if delay_steps is None else delay_steps
+        guidance = self._execution.guidance(query.stamp_ns, delay)
         start = time.perf_counter_ns()
-        actions = self._runtime.infer(query.window, noise)
-        return PlannedChunk(query.stamp_ns, actions, time.perf_counter_ns() - start)
+        if guidance is None:
+            predicted = self._runtime.infer(query.window, noise)
+        else:
+            predicted = self._runtime.infer(
+                query.window, noise, prefix=guidance.prefix, prefix_weight=guidance.weight
+            )
+        latency_ns = time.perf_counter_ns() - start
+        return PlannedChunk(
+            stamp_ns=query.stamp_ns - self._lead_ns,
+            actions=self._execution.take(query.stamp_ns, predicted, guidance),
+            latency_ns=latency_ns,
+            observation_stamp_ns=query.stamp_ns,
+            delay_steps=delay,
+            frozen_steps=0 if guidance is None else guidance.frozen_steps,
+        )
+
+    def delivered(self, chunk: PlannedChunk, now_ns: int) -> None:
+        """Note when a chunk was sent, for the estimate of the delay."""
+        self._delay.add_ns(now_ns - chunk.stamp_ns)
 
     def _is_due(self, stamp_ns: int) -> bool:
         # Half a period of slack: stamps of a real robot are not exact multiples of the period.

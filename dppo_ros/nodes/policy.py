@@ -19,6 +19,7 @@ from dppo_ros.core.aligner import AlignedObservation
 from dppo_ros.core.bundle import load_bundle
 from dppo_ros.core.diagnostics import EventCounts, LatencyWindow, RateMonitor
 from dppo_ros.core.errors import DppoError
+from dppo_ros.core.execution import ExecutionSettings
 from dppo_ros.core.planner import ChunkPlanner, PlannedChunk, Query
 from dppo_ros.core.runtime import PolicyRuntime
 from dppo_ros.messages import RosObject
@@ -65,7 +66,10 @@ class PolicyNode(ManagedNode):
         for reason in runtime.fallback_reasons:
             self.get_logger().warning(reason)
         self._planner = ChunkPlanner(
-            self._manifest, runtime, self.integer("seed"), self.integer("execute_steps")
+            self._manifest,
+            runtime,
+            self.integer("seed"),
+            ExecutionSettings(execute_steps=self.integer("execute_steps")),
         )
         self.subscribe("policy/observation", self._on_message)
         self._chunk = self.advertise("policy/chunk")

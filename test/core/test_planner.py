@@ -9,6 +9,7 @@ import pytest
 
 from dppo_ros.core.aligner import AlignedObservation
 from dppo_ros.core.errors import ConfigError
+from dppo_ros.core.execution import ExecutionSettings
 from dppo_ros.core.planner import ChunkPlanner, noise_generator
 
 PERIOD_NS = 100_000_000
@@ -34,7 +35,8 @@ class Runtime:
 
 
 def planner(seed: int = 0, execute_steps: int = 0) -> ChunkPlanner:
-    return ChunkPlanner(Manifest(), Runtime(), seed, execute_steps)  # type: ignore[arg-type]
+    settings = ExecutionSettings(execute_steps=execute_steps)
+    return ChunkPlanner(Manifest(), Runtime(), seed, settings)  # type: ignore[arg-type]
 
 
 def observed(tick: float) -> AlignedObservation:
