@@ -12,15 +12,19 @@ import threading
 import traceback
 
 from dppo_ros import messages
+from dppo_ros.cameras import shipped_cameras
 from dppo_ros.core.errors import ConfigError, DppoError
 from dppo_ros.core.rotations import matrix_from_quaternion, quaternion_from_matrix
 from dppo_ros.messages import RosObject
 from dppo_ros.nodes.base import ManagedNode, publish_diagnostics
 from dppo_ros.nodes.process import run
+from dppo_ros.nodes.sim_cameras import SimCameras
 from dppo_ros.nodes.twin import SUCCEEDED, Episode, TwinLoop, TwinSettings
 from dppo_ros.parameters.sim import SIM
+from dppo_ros.perception.tag_layout import shipped_layout
 from dppo_ros.topics import TRACKED
 from sim_training.envs.furniture.cell import PHYSICS_STEP_S, CellState, OneLegCell
+from sim_training.envs.furniture.pictures import PictureFaults
 
 BASE_FRAME, TAG_FRAME = "panda_link0", "tag"
 JOINT_NAMES = tuple(f"panda_joint{index}" for index in range(1, 8))
@@ -39,12 +43,14 @@ class SimNode(ManagedNode):
         self._thread: threading.Thread | None = None
         self._loop: TwinLoop | None = None
         self._cell: OneLegCell | None = None
+        self._cameras: SimCameras | None = None
 
     def configure(self) -> None:
         """Build the scene and the topics.
 
         Raises:
             ConfigError: The rates do not fit the physics step.
+            EnvironmentUnavailableError: Cameras are asked for and this machine cannot draw.
         """
         settings = self._settings()
         self._cell = OneLegCell(self.text("randomness"))
@@ -53,11 +59,12 @@ class SimNode(ManagedNode):
         self._joints = self.advertise("joint_states")
         self._pose = self.advertise("tool_pose")
         self._twist = self.advertise("tool_twist")
-        self._parts = {
-            name: self.advertise(f"truth/{name}/pose") for name in TRACKED
-        }
+        self._parts = {name: self.advertise(f"truth/{name}/pose") for name in TRACKED}
         self._status = self.advertise("task/status")
         self._diagnostics = self.advertise("diagnostics")
+        if self.flag("cameras"):
+            self._cameras = self._open_cameras(settings)
+        self.subscribe("policy/observation", self._on_observation)
         self.subscribe("target_pose", self._on_pose)
         self.subscribe("gripper/command", self._on_gripper)
         self.serve("~/reset", "Trigger", self._reset)
@@ -79,6 +86,9 @@ class SimNode(ManagedNode):
     def cleanup(self) -> None:
         """Free the scene."""
         self.deactivate()
+        if self._cameras is not None:
+            self._cameras.close()
+            self._cameras = None
         if self._cell is not None:
             self._cell.close()
             self._cell = None
@@ -92,7 +102,9 @@ class SimNode(ManagedNode):
         )
 
     def send_joints(self, stamp_ns: int, state: CellState) -> None:
-        """Publish arm and finger joints."""
+        """Publish arm and finger joints; offer the state to the cameras."""
+        if self._cameras is not None and self._cell is not None:
+            self._cameras.offer(stamp_ns, self._cell.coordinates)
         self._joints.publish(
             messages.encode_vector(
                 stamp_ns,
@@ -132,6 +144,7 @@ class SimNode(ManagedNode):
             lockstep_timeout_s=self.number("lockstep_timeout_s"),
             max_episode_steps=self.integer("max_episode_steps"),
             simulated_time=self.flag("simulated_time"),
+            await_observation=self.flag("cameras"),
         )
         slices_ns = settings.physics_step_ns * settings.slices_per_tick
         if settings.control_period_ns % slices_ns:
@@ -141,6 +154,17 @@ class SimNode(ManagedNode):
                 f"must be whole multiples of the physics step of {PHYSICS_STEP_S * 1e3:g} ms"
             )
         return settings
+
+    def _open_cameras(self, settings: TwinSettings) -> SimCameras:
+        faults = PictureFaults(
+            self.number("picture_noise"),
+            self.number("picture_blur_px"),
+            self.number("picture_darkness"),
+        )
+        period_ns = messages.seconds_to_ns(1.0 / self.number("camera_rate_hz"))
+        if settings.lockstep:  # a picture at every tick, which is waited for, and none between
+            period_ns = settings.control_period_ns
+        return SimCameras(self, shipped_layout(), shipped_cameras(), faults, period_ns)
 
     def _start_values(self) -> tuple[int, str, float]:
         return self.integer("seed"), self.text("randomness"), self.number("real_time_factor")
@@ -172,6 +196,10 @@ class SimNode(ManagedNode):
             messages.encode_status(stamp_ns, "task", "ok", episode.outcome, values)
         )
 
+    def _on_observation(self, message: RosObject) -> None:
+        if self._loop is not None:
+            self._loop.observed.put(messages.stamp_to_ns(message.header.stamp))
+
     def _on_pose(self, message: RosObject) -> None:
         goal = messages.decode_pose(message)
         if goal.frame != BASE_FRAME:
@@ -199,11 +227,19 @@ class SimNode(ManagedNode):
     def _diagnose(self) -> None:
         if self._loop is None or not self.active:
             return
-        values = {
+        values: dict[str, object] = {
             "lockstep_timeouts": self._loop.lockstep_timeouts,
             "times_behind_schedule": self._loop.lags,
             "real_time_factor": self.number("real_time_factor"),
         }
+        if self._cameras is not None:
+            drawing = self._cameras.latency.summary()
+            values.update(
+                pictures_drawn=self._cameras.counts["drawn"],
+                pictures_left_out=self._cameras.counts["left_out"],
+                drawing_median_ms=round(drawing.median_ms, 1),
+                drawing_max_ms=round(drawing.maximum_ms, 1),
+            )
         level = "warn" if self._loop.lags else "ok"
         publish_diagnostics(self, self._diagnostics, level, self._loop.episode.outcome, values)
 

@@ -60,6 +60,8 @@ class TwinSettings:
         lockstep: Wait at every tick for the command of that tick.
         lockstep_timeout_s: Longest such wait (s, wall).
         max_episode_steps: Control steps until the episode ends unassembled.
+        await_observation: In lockstep, wait for the observation of the tick too. Pictures take
+            longer than anything else, and one may be lost.
         simulated_time: Time counts from 0; otherwise it is the time of day, and the loop, when it
             falls behind, skips what it missed, as a robot's clock would.
     """
@@ -71,6 +73,7 @@ class TwinSettings:
     lockstep_timeout_s: float
     max_episode_steps: int
     simulated_time: bool = True
+    await_observation: bool = False
 
     @property
     def slice_ns(self) -> int:
@@ -153,6 +156,26 @@ class TargetInbox:
         )
 
 
+class StampGate:
+    """Lets a thread wait until something that carries a time has arrived."""
+
+    def __init__(self) -> None:
+        """Start with nothing arrived."""
+        self._changed = threading.Condition()
+        self._newest_ns = -1
+
+    def put(self, stamp_ns: int) -> None:
+        """Note an arrival."""
+        with self._changed:
+            self._newest_ns = max(self._newest_ns, stamp_ns)
+            self._changed.notify_all()
+
+    def wait_for(self, stamp_ns: int, timeout_s: float) -> bool:
+        """Return whether this stamp or a later one arrived in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._newest_ns >= stamp_ns, timeout_s)
+
+
 class TwinOutput(Protocol):
     """Where the loop reports to."""
 
@@ -198,9 +221,10 @@ class TwinLoop:
         self._time_ns = 0
         self._gripper = -1.0
         self._deadline_s = 0.0
-        self._responsive = True
+        self._silent: set[str] = set()
         self._reset_wanted = threading.Event()
         self.inbox = TargetInbox()
+        self.observed = StampGate()
         self.episode = Episode()
         self.lockstep_timeouts = 0
         self.lags = 0
@@ -238,7 +262,9 @@ class TwinLoop:
         if ended:
             self._output.episode_ended(self.episode)
         if self._settings.lockstep and self.episode.outcome == RUNNING:
-            self._await_command(stop)
+            if self._settings.await_observation:
+                self._await("observation", self.observed.wait_for, stop)
+            self._await("command", self.inbox.wait_for, stop)
         for index in range(self._settings.slices_per_tick):
             self._apply(patient=index == 0)
             self._cell.advance(self._settings.physics_steps)
@@ -263,20 +289,23 @@ class TwinLoop:
         self.episode = Episode(self.episode.number, self.episode.step, outcome)
         return outcome != RUNNING
 
-    def _await_command(self, stop: threading.Event) -> None:
-        """Let time stand still until the command of this tick is here, or too long.
+    def _await(
+        self, what: str, arrived: Callable[[int, float], bool], stop: threading.Event
+    ) -> None:
+        """Let time stand still until something of this tick is here, or too long.
 
-        After one timeout the loop does not wait again until a command has come, so that a dead
+        After one timeout the loop does not wait for it again until it has come, so that a dead
         policy costs one timeout and the command node's hold can take over.
         """
-        deadline = time.monotonic() + (self._settings.lockstep_timeout_s if self._responsive else 0)
+        patience_s = 0.0 if what in self._silent else self._settings.lockstep_timeout_s
+        deadline = time.monotonic() + patience_s
         while not stop.is_set():
-            if self.inbox.wait_for(self._time_ns, _CLOCK_REPEAT_S):
-                self._responsive = True
+            if arrived(self._time_ns, _CLOCK_REPEAT_S):
+                self._silent.discard(what)
                 return
             if time.monotonic() >= deadline:
-                self.lockstep_timeouts += self._responsive
-                self._responsive = False
+                self.lockstep_timeouts += what not in self._silent
+                self._silent.add(what)
                 return
             self._output.send_clock(self._time_ns)
 

@@ -41,4 +41,15 @@ SIM = (
         1,
         50,
     ),
+    Parameter("cameras", False, "draw the cameras of the cell and publish their pictures"),
+    Parameter(
+        "camera_rate_hz",
+        10.0,
+        "pictures per simulated second; in lockstep one at every control tick (Hz)",
+        0.1,
+        100.0,
+    ),
+    Parameter("picture_noise", 0.0, "noise of the pictures, grey levels of 255", 0.0, 100.0),
+    Parameter("picture_blur_px", 0.0, "blur of the pictures, standard deviation (px)", 0.0, 20.0),
+    Parameter("picture_darkness", 0.0, "share of the light that is missing", 0.0, 0.95),
 )
