@@ -15,6 +15,7 @@ from pathlib import Path
 
 from dppo_ros.core.errors import ConfigError, unknown_name_message
 from dppo_ros.parameters.command import COMMAND, SAFETY
+from dppo_ros.parameters.display import DISPLAY
 from dppo_ros.parameters.model import Parameter, Value, by_name, check_values
 from dppo_ros.parameters.observation import OBSERVATION
 from dppo_ros.parameters.policy import POLICY
@@ -82,6 +83,7 @@ ARGUMENTS: tuple[Argument, ...] = tuple(
             "on a robot, start this package's camera nodes; false expects "
             "another driver, such as realsense2_camera",
         ),
+        Parameter("display", False, "start the node that draws markers for RViz and Foxglove"),
         Parameter("exit_on_end", True, "shut everything down when the episode ends"),
         Parameter("log_level", "info", "log level", choices=("debug", "info", "warn", "error")),
     )
@@ -128,6 +130,7 @@ NODES: tuple[NodeSpec, ...] = (
         {"path": "record", "bundle": "bundle", "seed": "seed", "randomness": "randomness"},
         condition="record",
     ),
+    NodeSpec("display", "display_node", DISPLAY, condition="display", restarts=2),
     NodeSpec(
         "command", "command_node", (*COMMAND, *SAFETY),
         {"bundle": "bundle", "enabled_on_activate": "sim"},

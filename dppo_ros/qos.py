@@ -42,6 +42,7 @@ QUALITIES: dict[str, Quality] = {
     "chunk": Quality(True, False, 1, "a newer chunk replaces the older one"),
     "command": Quality(True, False, 1, "a newer target replaces the older one"),
     "status": Quality(True, True, 10, "late joiners must learn the present state"),
+    "markers": Quality(True, False, 1, "viewers ask for reliable; only the newest counts"),
     "diagnostics": Quality(True, False, 10, "the convention for /diagnostics"),
 }
 """Quality by the key that topics in the graph name."""

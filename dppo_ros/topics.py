@@ -57,14 +57,14 @@ TRUTH_EXAMPLE = f"truth/{TRACKED[0]}/pose"
 TOPICS: tuple[Topic, ...] = (
     Topic("clock", _CLOCK, "clock", "sim", ("tag", "observation", "policy", "command", "display"),
           "simulated time, where it is used"),
-    Topic("joint_states", _JOINTS, "observation", "sim", ("observation",),
+    Topic("joint_states", _JOINTS, "observation", "sim", ("observation", "display"),
           "arm and finger joints"),
     Topic("tool_pose", _POSE, "observation", "sim",
-          ("observation.topics", "command", "display"), "measured tool pose"),
+          ("observation.topics", "command"), "measured tool pose"),
     Topic("tool_twist", _TWIST, "observation", "sim", ("observation.topics",),
           "measured tool velocity"),
     *(
-        Topic(f"truth/{part}/pose", _POSE, "observation", "sim", ("observation.truth",),
+        Topic(f"truth/{part}/pose", _POSE, "observation", "sim", ("observation.truth", "display"),
               f"true pose of {part}")
         for part in TRACKED
     ),
@@ -89,7 +89,7 @@ TOPICS: tuple[Topic, ...] = (
                   f"tracked pose of {part} with its uncertainty"),
         )
     ),
-    Topic("perception/status", _STATUS, "status", "tag", ("display",),
+    Topic("perception/status", _STATUS, "status", "tag", (),
           "age, error and tags of every part"),
     Topic("task/status", _STATUS, "status", "sim", (), "phase, success, end of the episode"),
     Topic("policy/observation", _JOINTS, "observation", "observation", ("policy", "sim"),
@@ -98,11 +98,14 @@ TOPICS: tuple[Topic, ...] = (
           "how streams become observations, for replays"),
     Topic("policy/chunk", _TRAJECTORY, "chunk", "policy", ("command", "display"),
           "predicted actions; the stamp is the time of action 0"),
-    Topic("policy/status", _STATUS, "status", "policy", (), "inference latency, refusals"),
-    Topic("target_pose", _POSE, "command", "command", ("sim",), "tool goal for the robot"),
+    Topic("policy/status", _STATUS, "status", "policy", ("display",),
+          "inference latency, refusals"),
+    Topic("target_pose", _POSE, "command", "command", ("sim", "display"),
+          "tool goal for the robot"),
     Topic("gripper/command", _JOINTS, "command", "command", ("sim",), "gripper latch value"),
     Topic("command/status", _STATUS, "status", "command", ("display",),
           "mode, interventions, latency"),
+    Topic("markers", _MARKERS, "markers", "display", (), "the cell as drawn by the display node"),
     Topic("diagnostics", _STATUS, "diagnostics", EVERY_NODE, (), "rates, latencies, counters"),
 )  # fmt: skip
 """Every topic; the recorder records all of them but pictures, which have to be asked for."""

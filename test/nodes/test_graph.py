@@ -19,7 +19,7 @@ from dppo_ros.core.observation import furniture_observation_spec
 from dppo_ros.parameters.model import Parameter, check_values
 from dppo_ros.paths import find_bundle, ros_config, share_directory
 
-NAMES = ["recorder", "command", "policy", "observation", "sim"]
+NAMES = ["recorder", "display", "command", "policy", "observation", "sim"]
 NODES = {node.name: node for node in graph.NODES}
 SET_BY_PLAN = {"wait_for"}
 PLANNED = {"tag", "display"}
@@ -99,19 +99,23 @@ def test_nodes_publish_and_hear_what_the_graph_says(name: str) -> None:
     streams = {t.name for truth in (True, False) for t in topics.stream_topics(truth).values()}
     if name == "observation":
         said["subscribe"] |= streams
+    if name == "display":
+        said["subscribe"] |= {stream for stream in streams if "/" in stream}
     assert said["subscribe"] == heard
 
 
 def test_plan_starts_the_robot_last_and_fills_in_what_nodes_wait_for(gentle_bundle: Path) -> None:
     given = {"bundle": str(gentle_bundle), "record": "somewhere", "seed": "7", "lockstep": "true"}
-    plan = graph.plan(given)
+    plan = graph.plan({**given, "display": "true"})
     assert [launch.node.name for launch in plan.nodes] == NAMES
     values = {launch.node.name: launch.parameters for launch in plan.nodes}
     assert values["sim"]["seed"] == values["policy"]["seed"] == 7
     assert values["command"]["bundle"] == str(gentle_bundle)
     assert values["sim"]["use_sim_time"] is False
     assert values["policy"]["use_sim_time"] is True
-    assert values["sim"]["wait_for"] == "recorder,command,policy,observation,observation.truth"
+    assert (
+        values["sim"]["wait_for"] == "recorder,display,command,policy,observation,observation.truth"
+    )
     assert Path(str(values["recorder"]["path"])).is_absolute()
 
 
