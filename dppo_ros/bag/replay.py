@@ -11,7 +11,7 @@ Legend: N control ticks, D_a action numbers, D_o observation numbers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from dppo_ros.bag.comparison import (
 )
 from dppo_ros.bag.episodes import Episode, read_episode
 from dppo_ros.bag.identity import bundle_digest
-from dppo_ros.core.aligner import ROBOT_STREAMS, AlignedObservation, ObservationAligner
+from dppo_ros.bag.observing import aligned, refusals
+from dppo_ros.core.aligner import ObservationAligner
 from dppo_ros.core.bundle import PolicyBundle, load_bundle
 from dppo_ros.core.errors import BagError, ConfigError
 from dppo_ros.core.observation import furniture_action_spec, split_action
@@ -112,12 +113,12 @@ def replay_bag(bag: Path, bundle_folder: Path, seed: int | None = None) -> Repla
             "bundle with absolute tool goals"
         )
     episode = read_episode(bag, manifest.observation)
-    chosen_seed = _seed(episode, seed)
+    chosen_seed = seed_of(episode, seed)
     aligner = ObservationAligner(manifest.observation, settings=episode.alignment)
     planner = ChunkPlanner(manifest, PolicyRuntime(bundle), chosen_seed)
     vectors: dict[int, NDArray[np.float32]] = {}
     planned: list[PlannedChunk] = []
-    for observation in _observations(episode, aligner):
+    for observation in aligned(episode, aligner):
         vectors[observation.stamp_ns] = observation.vector
         due = planner.observe(observation)
         if observation.stamp_ns in episode.chunks:
@@ -125,7 +126,7 @@ def replay_bag(bag: Path, bundle_folder: Path, seed: int | None = None) -> Repla
         elif due is not None and not episode.chunks:
             planned.append(planner.infer(due))
     if not planned:
-        reasons = ", ".join(f"{k} ({v})" for k, v in _refusals(aligner).items()) or "none refused"
+        reasons = ", ".join(f"{k} ({v})" for k, v in refusals(aligner).items()) or "none refused"
         raise BagError(
             f"bag {bag} gives {len(vectors)} complete observations and no policy query "
             f"(refused: {reasons}); it is too short or its streams do not fit together"
@@ -133,26 +134,18 @@ def replay_bag(bag: Path, bundle_folder: Path, seed: int | None = None) -> Repla
     return _compare(episode, bundle, chosen_seed, aligner, vectors, planned)
 
 
-def _seed(episode: Episode, seed: int | None) -> int:
+def seed_of(episode: Episode, seed: int | None) -> int:
+    """Return the noise seed: the one that was given, else the one noted in the bag.
+
+    Raises:
+        BagError: The bag notes something else than a seed.
+    """
     if seed is not None:
         return seed
     noted = episode.metadata.get("seed", "0")
     if not noted.isdecimal():
         raise BagError(f"bag {episode.path} notes the seed {noted!r}; give one with --seed")
     return int(noted)
-
-
-def _observations(episode: Episode, aligner: ObservationAligner) -> Iterator[AlignedObservation]:
-    for received in episode.samples:
-        sample = received.sample
-        robot = received.stream in ROBOT_STREAMS
-        stamp_ns = sample.stamp_ns - episode.alignment.latency_ns(robot)
-        yield from aligner.add(received.stream, stamp_ns, sample.values, sample.frame)
-
-
-def _refusals(aligner: ObservationAligner) -> dict[str, int]:
-    counts = aligner.counts.as_dict()
-    return {name: n for name, n in counts.items() if n and name not in ("observations", "refused")}
 
 
 def _compare(
@@ -190,7 +183,7 @@ def _compare(
             {stamp: chunk.actions for stamp, chunk in episode.chunks.items()},
             {chunk.stamp_ns: chunk.actions for chunk in planned},
         ),
-        refused=_refusals(aligner),
+        refused=refusals(aligner),
         latencies_ms=latencies(episode, planned),
         staleness_s=np.array([observation_age_s(status) for status in actions]),
         interventions=Counter(

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         write_html(result, options.html)
         print(f"page written to {options.html}")
     if options.through_nodes:
-        from dppo_ros.bag.node_replay import node_replay_lines, replay_through_nodes
+        from dppo_ros.node_replay import node_replay_lines, replay_through_nodes
 
         nodes = replay_through_nodes(options.bag, bundle, seed=options.seed)
         for line in node_replay_lines(nodes):
