@@ -36,6 +36,7 @@ class Refusal(Enum):
     REPROJECTION = "corners do not fit the part (wrong tag, moved tag or camera)"
     DISAGREE = "two tags contradict each other"
     AMBIGUOUS = "two poses fit equally well"
+    OUTSIDE = "outside the workspace"
 
 
 @dataclass(frozen=True)

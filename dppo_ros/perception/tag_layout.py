@@ -11,7 +11,7 @@ NumPy only: no rclpy, torch or mujoco.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -78,9 +78,12 @@ class TagLayout:
 
     Attributes:
         placements: The tags, in the order of the file.
+        grasp_boxes_m: (2, 3) lower and upper corner, in its own frame, of each carrier that the
+            gripper picks up.
     """
 
     placements: tuple[TagPlacement, ...]
+    grasp_boxes_m: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @cached_property
     def by_id(self) -> Mapping[int, TagPlacement]:
@@ -116,7 +119,9 @@ class TagLayout:
         """
         for part in parts:
             self.of(part)
-        return TagLayout(tuple(p for p in self.placements if p.carrier in (BASE, *parts)))
+        placements = tuple(p for p in self.placements if p.carrier in (BASE, *parts))
+        boxes = {part: box for part, box in self.grasp_boxes_m.items() if part in parts}
+        return TagLayout(placements, boxes)
 
 
 def shipped_layout() -> TagLayout:
@@ -145,11 +150,13 @@ def read_layout(path: Path) -> TagLayout:
         raise reader.refuse("family", family, repr(FAMILY))
     carriers = reader.mapping("carriers")
     reader.finish()
-    placements = [
-        placement
-        for carrier, group in carriers.items()
-        for placement in _carrier(str(carrier), group, f"{path}, carrier {carrier}")
-    ]
+    placements: list[TagPlacement] = []
+    boxes: dict[str, FloatArray] = {}
+    for carrier, group in carriers.items():
+        tags, box = _carrier(str(carrier), group, f"{path}, carrier {carrier}")
+        placements += tags
+        if box is not None:
+            boxes[str(carrier)] = box
     seen: dict[int, str] = {}
     for placement in placements:
         if placement.tag_id in seen:
@@ -160,20 +167,34 @@ def read_layout(path: Path) -> TagLayout:
         seen[placement.tag_id] = placement.carrier
     if BASE not in carriers:
         raise ConfigError(f"{path}: no carrier {BASE!r}; part poses are relative to its tags")
-    return TagLayout(tuple(placements))
+    return TagLayout(tuple(placements), boxes)
 
 
-def _carrier(name: str, group: object, where: str) -> list[TagPlacement]:
+def _carrier(name: str, group: object, where: str) -> tuple[list[TagPlacement], FloatArray | None]:
+    """Tags and grasp box of one carrier."""
     reader = _reader(group, where)
     size_m = reader.number("size_m", 1e-3, 1.0)
     margin_m = reader.number("margin_m", 0.0, 1.0)
     tags = reader.raw("tags")
+    box = _grasp_box(reader) if reader.holds("grasp_box_m") else None
     reader.finish()
     if not isinstance(tags, list) or not tags:
         raise reader.refuse("tags", tags, "a list of at least one tag")
-    return [
+    placements = [
         _tag(name, tag, size_m, margin_m, f"{where}, tag {index}") for index, tag in enumerate(tags)
     ]
+    return placements, box
+
+
+def _grasp_box(reader: JsonReader) -> FloatArray:
+    value = reader.raw("grasp_box_m")
+    try:
+        box = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        box = np.zeros(0)
+    if box.shape != (2, 3) or not np.isfinite(box).all() or (box[0] >= box[1]).any():
+        raise reader.refuse("grasp_box_m", value, "[[x, y, z], [x, y, z]], lower corner first")
+    return box
 
 
 def _tag(carrier: str, tag: object, size_m: float, margin_m: float, where: str) -> TagPlacement:

@@ -21,6 +21,7 @@ def test_shipped_layout_covers_the_one_leg_task() -> None:
     assert layout.parts == (*ONE_LEG_PARTS, OBSTACLE)
     assert [p.tag_id for p in layout.of(BASE)] == [0, 1, 2, 3]
     assert [p.tag_id for p in layout.of("leg4")] == [20, 21, 22, 23]
+    assert set(layout.grasp_boxes_m) == set(ONE_LEG_PARTS)
 
 
 def test_every_tag_lies_on_a_face_and_looks_outwards() -> None:
@@ -77,6 +78,7 @@ def _group(*tags: object, **changes: object) -> dict[str, object]:
         ({BASE: _group(_TAG, margin_m=0.002)}, "white margin"),
         ({BASE: _group(_TAG, size_m=-1.0)}, "size_m"),
         ({BASE: _group()}, "at least one tag"),
+        ({BASE: _group(_TAG, grasp_box_m=[[0, 0, 0], [1, 1, 0]])}, "lower corner first"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, content: dict[str, object], complaint: str) -> None:
