@@ -133,8 +133,17 @@ def _planned_listeners(expected: Expectation, seen: Snapshot, wanted: Expected) 
             expected.parameter(node, key, usual) == "reliable", quality.latched,
         )
         for node in expected.nodes
-        if node in wanted.entry.subscribers and node not in seen.nodes
+        if node not in seen.nodes and _will_listen(expected, node, wanted.entry)
     ]  # fmt: skip
+
+
+def _will_listen(expected: Expectation, node: str, entry: topics.Topic) -> bool:
+    """Return whether a node will listen; ``node.choice`` listens where a parameter says so."""
+    choices = {str(value) for value in expected.parameters[node].values()}
+    return any(
+        name == node and (not choice or choice in choices)
+        for name, _, choice in (reader.partition(".") for reader in entry.subscribers)
+    )
 
 
 def mismatches(publishers: Sequence[Endpoint], readers: Sequence[Endpoint]) -> Iterator[str]:

@@ -82,7 +82,7 @@ def healthy(expected: Expectation, manifest: BundleManifest) -> Snapshot:
         readers = [
             replace(end, node=f"/{name}")
             for name in (*expected.nodes, "sim")
-            if name in entry.subscribers
+            if name in {reader.split(".")[0] for reader in entry.subscribers}
         ]
         facts[entry.name] = TopicFacts((end,) if present else (), readers)
     flows = {
