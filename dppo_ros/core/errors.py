@@ -40,6 +40,10 @@ class BagError(DppoError):
     """A bag cannot be read or lacks the topics that the work needs."""
 
 
+class CameraError(DppoError):
+    """A camera is not connected, cannot be told apart from others, or stopped delivering."""
+
+
 class DataError(DppoError):
     """A demonstration dataset is missing, incomplete or not usable for training."""
 
