@@ -58,7 +58,7 @@ class Argument:
         return self.value.check(_from_text(text, self.value.default), "the launch arguments")
 
 
-_SIM = by_name(SIM)
+_SIM, _POLICY = by_name(SIM), by_name(POLICY)
 ARGUMENTS: tuple[Argument, ...] = tuple(
     Argument(value)
     for value in (
@@ -83,6 +83,7 @@ ARGUMENTS: tuple[Argument, ...] = tuple(
             "on a robot, start this package's camera nodes; false expects "
             "another driver, such as realsense2_camera",
         ),
+        _POLICY["execution"],
         Parameter("display", False, "start the node that draws markers for RViz and Foxglove"),
         Parameter("exit_on_end", True, "shut everything down when the episode ends"),
         Parameter("log_level", "info", "log level", choices=("debug", "info", "warn", "error")),
@@ -137,7 +138,7 @@ NODES: tuple[NodeSpec, ...] = (
     ),
     NodeSpec(
         "policy", "policy_node", POLICY,
-        {"bundle": "bundle", "seed": "seed"}, restarts=2,
+        {"bundle": "bundle", "seed": "seed", "execution": "execution"}, restarts=2,
     ),
     NodeSpec(
         "observation", "observation_node", OBSERVATION,

@@ -85,18 +85,10 @@ class Guidance:
     weight: Float32Array
     frozen_steps: int
 
-
-class ActionLayout(Protocol):
-    """Sizes of the policy, as the modes need them; a ``BundleManifest`` has them."""
-
-    name: str
-    horizon_steps: int
-    act_steps: int
-
     @property
-    def control_period_ns(self) -> int:
-        """Return the time between two actions (ns)."""
-        ...
+    def blended_steps(self) -> int:
+        """Return how many steps are pulled but not fixed."""
+        return int((self.weight > 0.0).sum()) - self.frozen_steps
 
 
 class Execution(Protocol):

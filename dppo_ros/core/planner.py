@@ -58,6 +58,7 @@ class PlannedChunk:
         observation_stamp_ns: Time of the observation (ns).
         delay_steps: Delay that the chunk was sampled for; a replay hands it to ``infer``.
         frozen_steps: First actions that were committed before.
+        blended_steps: Actions behind them that were pulled towards the earlier chunk.
     """
 
     stamp_ns: int
@@ -66,6 +67,7 @@ class PlannedChunk:
     observation_stamp_ns: int = 0
     delay_steps: int = 0
     frozen_steps: int = 0
+    blended_steps: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +199,7 @@ class ChunkPlanner:
             observation_stamp_ns=query.stamp_ns,
             delay_steps=delay,
             frozen_steps=0 if guidance is None else guidance.frozen_steps,
+            blended_steps=0 if guidance is None else guidance.blended_steps,
         )
 
     def delivered(self, chunk: PlannedChunk, now_ns: int) -> None:
