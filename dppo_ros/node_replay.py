@@ -27,16 +27,21 @@ from dppo_ros.bag.comparison import Parity, parity
 from dppo_ros.bag.episodes import Episode, read_episode
 from dppo_ros.bag.identity import bundle_digest
 from dppo_ros.bag.observing import rebuild_observations
-from dppo_ros.bag.replay import seed_of
+from dppo_ros.bag.recorded_policy import (
+    NODE,
+    execution_settings,
+    noted_parameters,
+    planned_delays,
+    seed_of,
+)
 from dppo_ros.core.aligner import AlignedObservation
 from dppo_ros.core.bundle import PolicyBundle, load_bundle
 from dppo_ros.core.errors import BagError, EnvironmentUnavailableError
-from dppo_ros.core.execution import ExecutionSettings
-from dppo_ros.core.planner import ChunkPlanner
+from dppo_ros.core.execution import RTC
+from dppo_ros.core.planner import ChunkPlanner, PlannedChunk
 from dppo_ros.core.runtime import PolicyRuntime
 from dppo_ros.messages import RosObject
-from dppo_ros.parameters.model import Value, check_values
-from dppo_ros.parameters.policy import POLICY
+from dppo_ros.parameters.model import Value
 from dppo_ros.paths import ros_config
 
 if TYPE_CHECKING:
@@ -44,7 +49,6 @@ if TYPE_CHECKING:
 
 Chunks = dict[int, NDArray[np.floating]]
 DOMAINS = 102
-_NODE = "policy"
 _START_S, _ANSWER_S, _RESEND_S = 60.0, 20.0, 1.0
 _OWN = ("bundle", "seed", "max_observation_age_s", "wait_for", "ready_timeout_s")
 
@@ -104,7 +108,7 @@ def replay_through_nodes(bag: Path, bundle_folder: Path, seed: int | None = None
         player = _Player(domain, bundle, settings, Path(folder))
         try:
             start_s = time.monotonic()
-            chunks = player.play(vectors, set(expected))
+            chunks = player.play(vectors, {k: chunk.stamp_ns for k, chunk in expected.items()})
             wall_s = time.monotonic() - start_s
         finally:
             player.close()
@@ -115,7 +119,7 @@ def replay_through_nodes(bag: Path, bundle_folder: Path, seed: int | None = None
         same_bundle=None if noted is None else noted == bundle_digest(bundle.path),
         observations=len(vectors),
         recorded=parity({stamp: c.actions for stamp, c in episode.chunks.items()}, chunks),
-        in_process=parity(expected, chunks),
+        in_process=parity({c.stamp_ns: c.actions for c in expected.values()}, chunks),
         wall_s=wall_s,
     )
 
@@ -135,41 +139,33 @@ def node_replay_lines(replay: NodeReplay) -> list[str]:
 def node_settings(episode: Episode, bundle: Path, seed: int) -> dict[str, Value]:
     """Return the parameters of the policy node: those of the recorded one where they are known.
 
+    Delays cannot be measured again under simulated time; a delay that was always the same is set.
+
     Raises:
         ConfigError: A recorded value is not acceptable.
     """
-    noted: dict[str, object] = {}
-    for parameter in POLICY:
-        text = episode.metadata.get(f"{_NODE}.{parameter.name}")
-        if text is not None and parameter.name not in _OWN:
-            noted[parameter.name] = _typed(text, parameter.default)
-    own: dict[str, object] = {"bundle": str(bundle), "seed": seed, "max_observation_age_s": 10.0}
-    return check_values(POLICY, {**noted, **own}, "node policy")
-
-
-def _typed(text: str, default: Value) -> object:
-    if isinstance(default, bool):
-        return text == "true"
-    if isinstance(default, list):
-        return [float(number) for number in text.split(",") if number]
-    return type(default)(text)
+    noted = {k: v for k, v in noted_parameters(episode).items() if k not in _OWN}
+    delays = set(planned_delays(episode).values())
+    if noted.get("execution") == RTC and len(delays) == 1:
+        noted["rtc_delay_steps"] = delays.pop()
+    own: dict[str, Value] = {"bundle": str(bundle), "seed": seed, "max_observation_age_s": 10.0}
+    return {**noted, **own}
 
 
 def _expected_chunks(
     bundle: PolicyBundle,
     vectors: Mapping[int, NDArray[np.float32]],
     settings: Mapping[str, Value],
-) -> Chunks:
-    """Return what a planner in this process answers to the same observations."""
-    steps = int(settings.get("execute_steps", 0))  # type: ignore[arg-type]  # an integer
-    seed = int(settings["seed"])  # type: ignore[arg-type]  # an integer
-    execution = ExecutionSettings(execute_steps=steps)
+) -> dict[int, PlannedChunk]:
+    """Return by observation what a planner in this process answers to the same observations."""
+    execution, seed = execution_settings(settings), int(settings["seed"])  # type: ignore[arg-type]
     planner = ChunkPlanner(bundle.manifest, PolicyRuntime(bundle), seed, execution)
-    chunks: Chunks = {}
+    chunks = {}
     for stamp_ns, vector in vectors.items():
         query = planner.observe(AlignedObservation(stamp_ns, vector))
         if query is not None:
-            chunks[stamp_ns] = planner.infer(query).actions
+            chunks[stamp_ns] = planner.infer(query)
+            planner.delivered(chunks[stamp_ns], stamp_ns)
     return chunks
 
 
@@ -228,8 +224,14 @@ class _Player:
             _launch(settings), folder, lambda source, line: self._log.append(line)
         )
 
-    def play(self, vectors: Mapping[int, NDArray[np.float32]], expected: set[int]) -> Chunks:
+    def play(
+        self, vectors: Mapping[int, NDArray[np.float32]], expected: Mapping[int, int]
+    ) -> Chunks:
         """Send every observation, wait for every answer and return the chunks.
+
+        Args:
+            vectors: Observations by stamp (ns).
+            expected: Stamps of the chunks to wait for, by observation (ns).
 
         Raises:
             BagError: The node does not come up, or does not answer.
@@ -240,7 +242,8 @@ class _Player:
             if stamp_ns in expected:
                 # Until both ends know each other a message may get lost; the first observation
                 # starts a history, so sending it again changes nothing.
-                self._await_chunk(stamp_ns, vector if index == 0 else None)
+                first = (stamp_ns, vector) if index == 0 else None
+                self._await_chunk(expected[stamp_ns], first)
         return self._chunks
 
     def close(self) -> None:
@@ -261,7 +264,7 @@ class _Player:
 
         transitions = Transitions(self._node)
         for transition in (CONFIGURE, ACTIVATE):
-            transitions.ask(Request(_NODE, transition))
+            transitions.ask(Request(NODE, transition))
             answers: Sequence[tuple[Request, bool]] = []
             deadline = time.monotonic() + _START_S
             while not answers:
@@ -277,14 +280,14 @@ class _Player:
         self._clock.publish(kind(clock=messages.ns_to_stamp(stamp_ns)))
         self._observation.publish(messages.encode_vector(stamp_ns, self._names, vector))
 
-    def _await_chunk(self, stamp_ns: int, again: NDArray[np.float32] | None) -> None:
+    def _await_chunk(self, stamp_ns: int, again: tuple[int, NDArray[np.float32]] | None) -> None:
         start = resend = time.monotonic()
         while stamp_ns not in self._chunks:
             now = time.monotonic()
             if now - start > _ANSWER_S or self._process.process.poll() is not None:
-                raise self._failure(f"gives no chunk for the observation of {stamp_ns} ns")
+                raise self._failure(f"gives no chunk that begins at {stamp_ns} ns")
             if again is not None and now - resend > _RESEND_S:
-                self._send(stamp_ns, again)
+                self._send(*again)
                 resend = now
             self._executor.spin_once(timeout_sec=0.05)
 
@@ -298,6 +301,6 @@ class _Player:
 
 
 def _launch(settings: Mapping[str, Value]) -> graph.NodeLaunch:
-    (spec,) = [entry for entry in graph.NODES if entry.name == _NODE]
+    (spec,) = [entry for entry in graph.NODES if entry.name == NODE]
     parameters: dict[str, Value] = {**settings, "use_sim_time": True}
     return graph.NodeLaunch(spec, ros_config(spec.config), parameters, "warn")

@@ -47,29 +47,51 @@ def pair_actions(
 ) -> tuple[list[int], FloatArray, FloatArray]:
     """Return stamps (N,), predicted and executed actions (N, D_a) of the ticks that have both.
 
-    A chunk counts until the next one takes over. Predicted rotations are brought into the form
-    in which executed ones come back (orthonormal rows), so that only real differences remain.
+    Where the command side told which action of which chunk it executed, that one is compared;
+    elsewhere a chunk counts until the next one takes over. Predicted rotations are brought into
+    the form in which executed ones come back (orthonormal rows), so that only real differences
+    remain.
     """
+    chunks = {chunk.stamp_ns: chunk.actions for chunk in planned}
+    sources = _sources(episode) or _schedule(planned, period_ns)
     stamps: list[int] = []
     predicted: list[FloatArray] = []
     executed: list[FloatArray] = []
-    for index, chunk in enumerate(planned):
-        following = planned[index + 1].stamp_ns if index + 1 < len(planned) else None
-        for step, action in enumerate(chunk.actions):
-            stamp_ns = chunk.stamp_ns + step * period_ns
-            done = episode.executed_action(stamp_ns)
-            if done is None or (following is not None and stamp_ns >= following):
-                continue
-            position, matrix, gripper = split_action(action)
-            stamps.append(stamp_ns)
-            predicted.append(join_action(position, matrix, gripper))
-            executed.append(done)
+    for stamp_ns, (chunk_ns, index) in sorted(sources.items()):
+        done = episode.executed_action(stamp_ns)
+        if done is None or chunk_ns not in chunks or index >= len(chunks[chunk_ns]):
+            continue
+        position, matrix, gripper = split_action(chunks[chunk_ns][index])
+        stamps.append(stamp_ns)
+        predicted.append(join_action(position, matrix, gripper))
+        executed.append(done)
     width = planned[0].actions.shape[1]
     return (
         stamps,
         np.array(predicted).reshape(-1, width),
         np.array(executed).reshape(-1, width),
     )
+
+
+def _sources(episode: Episode) -> dict[int, tuple[int, int]]:
+    """Return chunk stamp and index of the executed actions by control tick, as recorded."""
+    return {
+        int(values["goal_stamp_ns"]): (int(values["chunk_stamp_ns"]), int(values["index"]))
+        for status in episode.statuses.get("command/status", [])
+        if {"goal_stamp_ns", "chunk_stamp_ns", "index"} <= set(values := status.values)
+        and values.get("sent") == "action"
+    }
+
+
+def _schedule(planned: Sequence[PlannedChunk], period_ns: int) -> dict[int, tuple[int, int]]:
+    """Return the same for bags without it: every chunk until the next one."""
+    sources = {}
+    for chunk, following in zip(planned, [*planned[1:], None], strict=True):
+        for index in range(len(chunk.actions)):
+            stamp_ns = chunk.stamp_ns + index * period_ns
+            if following is None or stamp_ns < following.stamp_ns:
+                sources[stamp_ns] = (chunk.stamp_ns, index)
+    return sources
 
 
 def parity(

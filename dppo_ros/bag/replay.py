@@ -29,6 +29,12 @@ from dppo_ros.bag.comparison import (
 from dppo_ros.bag.episodes import Episode, read_episode
 from dppo_ros.bag.identity import bundle_digest
 from dppo_ros.bag.observing import aligned, refusals
+from dppo_ros.bag.recorded_policy import (
+    execution_settings,
+    noted_parameters,
+    planned_delays,
+    seed_of,
+)
 from dppo_ros.core.aligner import ObservationAligner
 from dppo_ros.core.bundle import PolicyBundle, load_bundle
 from dppo_ros.core.errors import BagError, ConfigError
@@ -115,16 +121,20 @@ def replay_bag(bag: Path, bundle_folder: Path, seed: int | None = None) -> Repla
     episode = read_episode(bag, manifest.observation)
     chosen_seed = seed_of(episode, seed)
     aligner = ObservationAligner(manifest.observation, settings=episode.alignment)
-    planner = ChunkPlanner(manifest, PolicyRuntime(bundle), chosen_seed)
+    execution = execution_settings(noted_parameters(episode))
+    planner = ChunkPlanner(manifest, PolicyRuntime(bundle), chosen_seed, execution)
+    delays = planned_delays(episode)
+    # Answers that came too late to be sent still shaped the ones after them in some modes.
+    asked = set(delays) or {stamp_ns + execution.lead_ns for stamp_ns in episode.chunks}
     vectors: dict[int, NDArray[np.float32]] = {}
     planned: list[PlannedChunk] = []
     for observation in aligned(episode, aligner):
         vectors[observation.stamp_ns] = observation.vector
         due = planner.observe(observation)
-        if observation.stamp_ns in episode.chunks:
-            planned.append(planner.infer(planner.query_now()))
-        elif due is not None and not episode.chunks:
-            planned.append(planner.infer(due))
+        if asked:
+            due = planner.query_now() if observation.stamp_ns in asked else None
+        if due is not None:
+            planned.append(planner.infer(due, delays.get(observation.stamp_ns, 0)))
     if not planned:
         reasons = ", ".join(f"{k} ({v})" for k, v in refusals(aligner).items()) or "none refused"
         raise BagError(
@@ -132,20 +142,6 @@ def replay_bag(bag: Path, bundle_folder: Path, seed: int | None = None) -> Repla
             f"(refused: {reasons}); it is too short or its streams do not fit together"
         )
     return _compare(episode, bundle, chosen_seed, aligner, vectors, planned)
-
-
-def seed_of(episode: Episode, seed: int | None) -> int:
-    """Return the noise seed: the one that was given, else the one noted in the bag.
-
-    Raises:
-        BagError: The bag notes something else than a seed.
-    """
-    if seed is not None:
-        return seed
-    noted = episode.metadata.get("seed", "0")
-    if not noted.isdecimal():
-        raise BagError(f"bag {episode.path} notes the seed {noted!r}; give one with --seed")
-    return int(noted)
 
 
 def _compare(

@@ -43,7 +43,7 @@ def test_converted_observations_are_the_recorded_ones_bit_for_bit(
     live = read_episode(bag, SPEC).vectors
     (account,) = frames.reports
     assert account["parity_with_live_observations"]["identical"] == len(live) >= TICKS - 1
-    assert sum(map(len, frames.trajectories)) >= TICKS - 3
+    assert sum(map(len, frames.trajectories)) >= TICKS // 2
     for trajectory in frames.trajectories:
         for stamp, state in zip(trajectory.stamps_ns, trajectory.states, strict=True):
             assert np.array_equal(state, live[int(stamp)])
