@@ -5,7 +5,8 @@
 The two poses that a flat square can have in one picture (IPPE) of the largest tag are the starts;
 the minimum reached over the corners of every tag in every camera decides. A tag that the others
 contradict is left out and named. Where both minima explain the corners, a prior from the tracker
-may choose; without one the pose is refused, because the wrong one is off by tens of degrees.
+may choose, or that in one of them the part rests flat on the table; otherwise the pose is refused,
+because the wrong one is off by tens of degrees.
 """
 
 from __future__ import annotations
@@ -50,12 +51,15 @@ class FitOptions:
         ambiguity_chi2: By how much the second minimum's chi2 must be larger for the first to be
             taken without a prior; 12 are odds of 400 to 1.
         max_prior_angle_rad: Farther than this from the prior neither minimum is chosen by it.
+        resting_rad: Without a prior, a minimum with an axis of the part this close to vertical is
+            chosen if the other is three times as far from that; 0 never does.
     """
 
     sigma_px: float = 0.2
     max_rms_px: float = 1.5
     ambiguity_chi2: float = 12.0
     max_prior_angle_rad: float = 0.8
+    resting_rad: float = 0.12
 
     def __post_init__(self) -> None:
         """Refuse values that are not positive.
@@ -87,7 +91,8 @@ class PoseFit:
         reduced_chi2: chi2 per degree of freedom.
         used: Camera and number of each tag that went in.
         rejected: Camera and number of each tag that the others contradicted.
-        by_prior: Whether the tracker's prior chose between two minima.
+        decided_by: What chose between two minima, ``prior`` or ``resting``; empty when the corners
+            did.
     """
 
     frame_from_carrier: Rigid
@@ -96,7 +101,7 @@ class PoseFit:
     reduced_chi2: float
     used: tuple[tuple[str, int], ...]
     rejected: tuple[tuple[str, int], ...]
-    by_prior: bool
+    decided_by: str
 
 
 def fit_pose(
@@ -127,7 +132,7 @@ def fit_pose(
             return survivor
         rejected.append(_name(kept[survivor]))
         del kept[survivor]
-    chosen, by_prior = _choose(minima, options, prior)
+    chosen, decided_by = _choose(minima, options, prior)
     if chosen is None:
         return Refusal.AMBIGUOUS
     freedom = 8 * len(kept) - 6
@@ -139,7 +144,7 @@ def fit_pose(
         reduced,
         tuple(_name(s) for s in kept),
         tuple(rejected),
-        by_prior,
+        decided_by,
     )
 
 
@@ -210,21 +215,28 @@ def _has_parallax(sightings: Sequence[Sighting]) -> bool:
 
 def _choose(
     minima: Sequence[Solution], options: FitOptions, prior: Rigid | None
-) -> tuple[Solution | None, bool]:
-    """The minimum to believe, and whether the prior chose it; None when nothing decides."""
-    best = minima[0]
-    if len(minima) == 1 or minima[1].chi2 - best.chi2 > options.ambiguity_chi2:
-        return best, False
+) -> tuple[Solution | None, str]:
+    """The minimum to believe, and what chose it; None when nothing decides."""
+    if len(minima) == 1 or minima[1].chi2 - minima[0].chi2 > options.ambiguity_chi2:
+        return minima[0], ""
+    pair = [minimum.frame_from_carrier for minimum in minima[:2]]
     if prior is None:
-        return None, False
-    second = minima[1]
-    apart = best.frame_from_carrier.angle_to(second.frame_from_carrier)
-    angles = [prior.angle_to(minimum.frame_from_carrier) for minimum in (best, second)]
+        tilts = [_tilt(pose) for pose in pair]
+        flatter = int(np.argmin(tilts))
+        if tilts[flatter] < options.resting_rad and tilts[1 - flatter] > 3 * options.resting_rad:
+            return minima[flatter], "resting"
+        return None, ""
+    angles = [prior.angle_to(pose) for pose in pair]
     nearer = int(np.argmin(angles))
-    decided = angles[1 - nearer] - angles[nearer] > _CLEARLY_NEARER * apart
+    decided = angles[1 - nearer] - angles[nearer] > _CLEARLY_NEARER * pair[0].angle_to(pair[1])
     if not decided or angles[nearer] > options.max_prior_angle_rad:
-        return None, False
-    return minima[nearer], True
+        return None, ""
+    return minima[nearer], "prior"
+
+
+def _tilt(pose: Rigid) -> float:
+    """Angle between the vertical and that axis of the part which is closest to it."""
+    return float(np.arccos(min(1.0, np.abs(pose.rotation[2]).max())))
 
 
 def _without_the_liar(

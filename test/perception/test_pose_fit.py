@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cell import FRONT, LAYOUT, NOMINAL, SIDE, random_pose, sightings
+from cell import FRONT, LAYOUT, LENS, NOMINAL, SIDE, looking_at, random_pose, sightings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.rotations import matrix_from_rotation_vector, rotation_z
 from dppo_ros.perception.pose_fit import FitOptions, PoseFit, Refusal, fit_pose
-from dppo_ros.perception.reprojection import Sighting
+from dppo_ros.perception.reprojection import Sighting, View
 from dppo_ros.perception.rigid import Rigid
 
 OPTIONS = FitOptions(sigma_px=0.2)
@@ -115,10 +115,21 @@ def test_a_flat_far_tag_is_ambiguous_until_a_prior_decides() -> None:
     seen = sightings("leg1", (view,), pose=facing, noise_px=0.2, rng=rng, tags=(8,))
     assert fit_pose(seen, OPTIONS) is Refusal.AMBIGUOUS
     fit = _fitted(fit_pose(seen, OPTIONS, prior=facing))
-    assert fit.by_prior
+    assert fit.decided_by == "prior"
     assert facing.angle_to(fit.frame_from_carrier) < 0.25
     nowhere = Rigid(matrix_from_rotation_vector([0.0, 2.0, 0.0]) @ facing.rotation, facing.position)
     assert fit_pose(seen, OPTIONS, prior=nowhere) is Refusal.AMBIGUOUS
+
+
+def test_without_a_prior_the_pose_that_rests_on_the_table_is_chosen() -> None:
+    above = View("above", LENS, looking_at((0.12, 0.47, -1.4), (0.12, 0.07, 0.0)))
+    rng = np.random.default_rng(1)
+    seen = sightings("leg3", (above,), noise_px=0.2, rng=rng)
+    assert len(seen) == 1
+    assert fit_pose(seen, FitOptions(resting_rad=0.0)) is Refusal.AMBIGUOUS
+    fit = _fitted(fit_pose(seen, OPTIONS))
+    assert fit.decided_by == "resting"
+    assert NOMINAL["leg3"].angle_to(fit.frame_from_carrier) < 0.15
 
 
 def test_degenerate_corners_are_refused() -> None:

@@ -28,7 +28,7 @@ def _at(x: float, y: float = 0.2, z: float = -0.015, yaw: float = 0.0) -> Rigid:
 
 def _fit(pose: Rigid) -> PoseFit:
     covariance = np.diag(np.repeat([SIGMA_M**2, SIGMA_RAD**2], 3))
-    return PoseFit(pose, covariance, 0.2, 1.0, (("front", 8),), (), False)
+    return PoseFit(pose, covariance, 0.2, 1.0, (("front", 8),), (), "")
 
 
 def _noisy(pose: Rigid, rng: np.random.Generator) -> PoseFit:
