@@ -18,6 +18,7 @@ from dppo_ros.parameters.command import COMMAND, SAFETY
 from dppo_ros.parameters.display import DISPLAY
 from dppo_ros.parameters.model import Parameter, Value, by_name, check_values
 from dppo_ros.parameters.observation import OBSERVATION
+from dppo_ros.parameters.player import PLAYER
 from dppo_ros.parameters.policy import POLICY
 from dppo_ros.parameters.recorder import RECORDER
 from dppo_ros.parameters.sim import SIM
@@ -65,6 +66,12 @@ ARGUMENTS: tuple[Argument, ...] = tuple(
         Parameter("sim", True, "start the simulated cell; false expects a robot's own driver"),
         Parameter("bundle", "one_leg_low", "folder or shipped name of the policy bundle"),
         Parameter("record", "", "folder for the bag of this run; empty records nothing"),
+        Parameter(
+            "replay",
+            "",
+            "bag to play in place of robot or twin; nothing is commanded then",
+        ),
+        Parameter("act", True, "start policy and command node; false only observes"),
         _SIM["randomness"],
         _SIM["seed"],
         _SIM["real_time_factor"],
@@ -134,15 +141,21 @@ NODES: tuple[NodeSpec, ...] = (
     NodeSpec("display", "display_node", DISPLAY, condition="display", restarts=2),
     NodeSpec(
         "command", "command_node", (*COMMAND, *SAFETY),
-        {"bundle": "bundle", "enabled_on_activate": "sim"},
+        {"bundle": "bundle", "enabled_on_activate": "sim"}, condition="commanding",
     ),
     NodeSpec(
         "policy", "policy_node", POLICY,
-        {"bundle": "bundle", "seed": "seed", "execution": "execution"}, restarts=2,
+        {"bundle": "bundle", "seed": "seed", "execution": "execution"},
+        condition="planning", restarts=2,
     ),
     NodeSpec(
         "observation", "observation_node", OBSERVATION,
         {"bundle": "bundle", "part_source": "part_source"}, restarts=2,
+    ),
+    NodeSpec(
+        "player", "player_node", PLAYER,
+        {"path": "replay", "speed": "real_time_factor", "track_anew": "tracking"},
+        condition="replay", ends_run=True,
     ),
     NodeSpec(
         "sim", "sim_node", SIM,
@@ -150,10 +163,14 @@ NODES: tuple[NodeSpec, ...] = (
             "randomness", "seed", "real_time_factor", "lockstep", "max_episode_steps",
             "exit_on_end", "simulated_time",
         )}, "cameras": "sim_cameras"},
-        condition="sim", ends_run=True,
+        condition="simulating", ends_run=True,
     ),
 )  # fmt: skip
 """Every node, in the order in which they are activated: the robot side moves last."""
+
+
+CLOCKS = ("sim", "player")
+"""Nodes that may publish ``/clock`` and therefore never follow it."""
 
 
 @dataclass(frozen=True)
@@ -205,8 +222,9 @@ def plan(given: Mapping[str, str]) -> Plan:
         name: argument.parse(given.get(name, argument.default)) for name, argument in known.items()
     }
     values["bundle"] = str(find_bundle(str(values["bundle"])))
-    if values["record"]:
-        values["record"] = str(Path(str(values["record"])).expanduser().absolute())
+    for name in ("record", "replay"):
+        if values[name]:
+            values[name] = str(Path(str(values[name])).expanduser().absolute())
     values.update(derived_values(values))
     nodes = []
     for node in NODES:
@@ -217,7 +235,7 @@ def plan(given: Mapping[str, str]) -> Plan:
         }
         checked = check_values(node.parameters, overrides, f"node {node.name}")
         # Only followers of /clock use simulated time; the node that publishes it must not.
-        checked["use_sim_time"] = bool(values["simulated_time"]) and node.name != "sim"
+        checked["use_sim_time"] = bool(values["simulated_time"]) and node.name not in CLOCKS
         nodes.append(NodeLaunch(node, ros_config(node.config), checked, str(values["log_level"])))
     names = [launch.node.name for launch in nodes]
     for launch in nodes:
@@ -237,10 +255,11 @@ def derived_values(values: Mapping[str, Value]) -> dict[str, Value]:
     Raises:
         ConfigError: True poses are asked for where there is no simulator.
     """
-    sim, poses = bool(values["sim"]), str(values["poses"])
+    replay, act = bool(values["replay"]), bool(values["act"])
+    sim, poses = bool(values["sim"]) and not replay, str(values["poses"])
     if poses == "auto":
-        poses = "truth" if sim else "cameras"
-    if poses == "truth" and not sim:
+        poses = "truth" if sim else "external" if replay else "cameras"
+    if poses == "truth" and not sim and not replay:
         raise ConfigError(
             "poses is 'truth' and sim is false; a robot has no simulator to ask: use 'cameras', or "
             "'external' with a tracker of your own"
@@ -250,9 +269,12 @@ def derived_values(values: Mapping[str, Value]) -> dict[str, Value]:
         "part_source": "truth" if poses == "truth" else "parts",
         "tracking": poses == "cameras",
         "sim_cameras": poses == "cameras" and sim,
-        "camera_nodes": poses == "cameras" and not sim and bool(values["own_cameras"]),
+        "camera_nodes": poses == "cameras" and not (sim or replay) and bool(values["own_cameras"]),
         # In real time the twin keeps the time of day, like a robot; otherwise all follow /clock.
-        "simulated_time": sim and not as_a_robot,
+        "simulated_time": replay or (sim and not as_a_robot),
+        "simulating": sim,
+        "planning": act or replay,
+        "commanding": act and not replay,
     }
 
 

@@ -210,7 +210,8 @@ class Supervisor:
         spec = process.launch.node
         process.stop()
         if spec.ends_run and code in (EXIT_OK, EXIT_NOT_ASSEMBLED) and self._bringup.ready:
-            self._end(code, f"episode over: {_OUTCOMES[code]}")
+            over = f"episode over: {_OUTCOMES[code]}" if name == "sim" else f"node {name} is done"
+            self._end(code, over)
             return
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         count = self._restarts.get(name, 0)
