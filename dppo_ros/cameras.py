@@ -60,6 +60,16 @@ class Camera:
         """Return the topic of its calibration."""
         return f"camera/{self.name}/color/camera_info"
 
+    @property
+    def depth_topic(self) -> str:
+        """Return the topic of its distances, where they are asked for."""
+        return f"camera/{self.name}/depth/image_rect_raw"
+
+    @property
+    def depth_info_topic(self) -> str:
+        """Return the topic of the calibration of its distances."""
+        return f"camera/{self.name}/depth/camera_info"
+
 
 @cache
 def shipped_cameras() -> tuple[Camera, ...]:

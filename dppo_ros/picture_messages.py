@@ -17,30 +17,40 @@ from dppo_ros import messages
 from dppo_ros.messages import RosObject
 from dppo_ros.perception.lens import MODEL, Lens
 
-ENCODING = "rgb8"
+ENCODINGS: dict[str, tuple[type[np.uint8] | type[np.uint16], int]] = {
+    "rgb8": (np.uint8, 3),
+    "bgr8": (np.uint8, 3),
+    "16UC1": (np.uint16, 1),
+}
+"""Number type and numbers per pixel of the encodings used; distances (16UC1) are in mm."""
 
 
 class PictureMessage:
     """One ``sensor_msgs/Image`` that is filled and sent again and again.
 
     Attributes:
-        pixels: (height_px, width_px, 3) bytes of the message; write the picture here.
+        pixels: (height_px, width_px, 3) bytes of the message, or (height_px, width_px) distances;
+            write the picture here.
     """
 
-    def __init__(self, frame_id: str, width_px: int, height_px: int) -> None:
+    def __init__(
+        self, frame_id: str, width_px: int, height_px: int, encoding: str = "rgb8"
+    ) -> None:
         """Allocate the message.
 
         Args:
             frame_id: Optical frame of the camera.
             width_px: Width of the picture.
             height_px: Height of the picture.
+            encoding: One of ``ENCODINGS``.
         """
-        step = 3 * width_px
+        number, channels = ENCODINGS[encoding]
+        step = np.dtype(number).itemsize * channels * width_px
         self._message = messages.message_class("sensor_msgs/msg/Image")(
             header=messages.header(0, frame_id),
             height=height_px,
             width=width_px,
-            encoding=ENCODING,
+            encoding=encoding,
             is_bigendian=0,
             step=step,
             data=array.array("B", bytes(height_px * step)),

@@ -76,6 +76,10 @@ TOPICS: tuple[Topic, ...] = (
                   f"picture of camera {camera.name}"),
             Topic(camera.info_topic, _INFO, "image", CAMERA_NODE, ("tag",),
                   f"calibration of camera {camera.name}"),
+            Topic(camera.depth_topic, _IMAGE, "image", CAMERA_NODE, (),
+                  f"distances (mm) of camera {camera.name}, where asked for"),
+            Topic(camera.depth_info_topic, _INFO, "image", CAMERA_NODE, (),
+                  f"calibration of the distances of camera {camera.name}"),
         )
     ),
     *(

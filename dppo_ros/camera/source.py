@@ -28,6 +28,8 @@ from dppo_ros.perception.lens import Lens
 
 _NS_PER_MS = 1e6
 _NS_PER_S = 1e9
+_FIRST_PICTURE_S = 5.0
+"""A camera that has just been started may take this long to its first picture."""
 
 
 class State(Enum):
@@ -102,6 +104,7 @@ class CameraSource:
         latency_ns = round(settings.latency_s * _NS_PER_S)
         self._channels = {depth: _Channel(latency_ns) for depth in (False, True)}
         self._heard_s = 0.0
+        self._patience_s = settings.silence_s
         self._retry_s = settings.retry_s
         self._next_attempt_s = 0.0
 
@@ -146,10 +149,13 @@ class CameraSource:
         Also does what is due to get a lost camera back.
         """
         if self.state is State.STREAMING and self._stream is not None:
-            arrival = self._stream.get(timeout_s)
-            if arrival is not None:
-                return self._picture(self._stream, arrival)
-            self._examine_silence(self._stream)
+            try:
+                arrival = self._stream.get(timeout_s)
+                if arrival is not None:
+                    return self._picture(self._stream, arrival)
+                self._examine_silence(self._stream)
+            except RuntimeError as error:  # how the SDK reports a device that went away
+                self._lose(f"camera {self._serial} failed: {error}")
         elif self.state is State.LOST:
             wait_s = self._next_attempt_s - self._monotonic()
             if wait_s > 0:
@@ -189,6 +195,7 @@ class CameraSource:
         for channel in self._channels.values():
             channel.reset()
         self._heard_s = self._monotonic()
+        self._patience_s = max(self.settings.silence_s, _FIRST_PICTURE_S)
         self._retry_s = self.settings.retry_s
         self.state, self.reason = State.STREAMING, "streaming"
 
@@ -213,12 +220,13 @@ class CameraSource:
                     channel.reset()
                 stream.restart()
                 self._heard_s = self._monotonic()
+                self._patience_s = max(self.settings.silence_s, _FIRST_PICTURE_S)
             else:
                 self._drop_stream()
                 self.state, self.reason = State.ENDED, "the recording has come to its end"
         elif not stream.is_present():
             self._lose(f"camera {self._serial} was unplugged")
-        elif silent_s > self.settings.silence_s:
+        elif silent_s > self._patience_s:
             self._lose(f"camera {self._serial} is silent for {silent_s:.1f} s")
 
     def _lose(self, reason: str) -> None:
@@ -252,4 +260,5 @@ class CameraSource:
             self.counts.add("pictures")
             self.counts.add("dropped", missing)
             self._heard_s = self._monotonic()
+            self._patience_s = self.settings.silence_s
         return Picture(depth, stamp_ns, arrival.arrival_ns, number, missing, pixels, frame)
