@@ -14,18 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.special import stdtrit
 
-_WILSON_Z95 = 1.959963984540054
-
-
-def wilson_interval(successes: int, trials: int, z: float = _WILSON_Z95) -> tuple[float, float]:
-    """Return the Wilson score interval of a proportion (95 % by default)."""
-    if trials == 0:
-        return 0.0, 1.0
-    share = successes / trials
-    scale = 1.0 + z * z / trials
-    centre = (share + z * z / (2 * trials)) / scale
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2)) / scale
-    return max(0.0, centre - half), min(1.0, centre + half)
+from dppo_ros.core.statistics import wilson_interval
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:

@@ -13,6 +13,7 @@ import pytest
 from dppo_ros.core.bundle import load_bundle
 from dppo_ros.core.errors import BundleError, ConfigError
 from dppo_ros.core.runtime import PolicyRuntime
+from dppo_ros.core.statistics import wilson_interval
 from sim_training.config import (
     EvalConfig,
     EvaluateConfig,
@@ -23,7 +24,6 @@ from sim_training.config import (
 from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.envs.toy import ToyReachConfig
 from sim_training.evaluate import evaluate_policy, make_eval_env, run_evaluate
-from sim_training.evaluation_result import wilson_interval
 from sim_training.export import measure_parity, run_export, sample_pairs
 from sim_training.export_graph.chain import build_graph
 from sim_training.finetune import run_finetune
