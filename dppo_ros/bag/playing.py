@@ -63,8 +63,8 @@ class Schedule:
         """Yield the messages in the order in which they were received, the clock included."""
         with Reader(self.path) as reader:
             chosen = _chosen(reader, {*self.topics, CLOCK})
-            for connection, receive_ns, content in reader.messages(list(chosen)):
-                yield Recorded(chosen[connection], receive_ns, bytes(content))
+            for connection, receive_ns, content in reader.messages(list(chosen.values())):
+                yield Recorded(connection.topic.removeprefix("/"), receive_ns, bytes(content))
 
 
 def read_schedule(path: Path, with_tracks: bool) -> Schedule:
@@ -82,13 +82,13 @@ def read_schedule(path: Path, with_tracks: bool) -> Schedule:
     try:
         with Reader(path) as reader:
             chosen = _chosen(reader, names - set(_NEVER))
-            found = sorted(set(chosen.values()) - {CLOCK})
+            found = sorted(set(chosen) - {CLOCK})
             if not found:
                 raise BagError(
                     f"bag {path} holds nothing to play: none of the robot's and camera topics of "
                     "the graph; record with dppo-ros up ... record:=FOLDER"
                 )
-            clocks = [c for c, name in chosen.items() if name == CLOCK]
+            clocks = [chosen[CLOCK]] if CLOCK in chosen else []
             start_ns, has_clock = reader.start_time, False
             for connection, _, content in reader.messages(clocks) if clocks else ():
                 first = typestore().deserialize_cdr(content, connection.msgtype)
@@ -99,13 +99,10 @@ def read_schedule(path: Path, with_tracks: bool) -> Schedule:
         raise BagError(f"cannot read bag {path}: {error}") from error
 
 
-def _chosen(reader: Reader, names: set[str]) -> dict[Connection, str]:
-    """Return the connections of these topics; a namespace in front of the name is ignored."""
-    found: dict[Connection, str] = {}
-    for connection in reader.connections:
-        for name in names:
-            if connection.topic == f"/{name}" or connection.topic.endswith(f"/{name}"):
-                if connection.msgcount:
-                    found[connection] = name
-                break
-    return found
+def _chosen(reader: Reader, names: set[str]) -> dict[str, Connection]:
+    """Return the connections of these topics that hold messages, by relative name."""
+    return {
+        name: connection
+        for connection in reader.connections
+        if connection.msgcount and (name := connection.topic.removeprefix("/")) in names
+    }
