@@ -17,10 +17,9 @@ from dppo_ros.cameras import Camera
 from dppo_ros.core.diagnostics import EventCounts, LatencyWindow
 from dppo_ros.core.errors import DppoError, EnvironmentUnavailableError
 from dppo_ros.nodes.base import ManagedNode
-from dppo_ros.perception.lens import Lens
 from dppo_ros.perception.tag_layout import TagLayout
 from dppo_ros.picture_messages import PictureMessage, encode_camera_info
-from sim_training.envs.furniture.pictures import CellPictures, PictureFaults
+from sim_training.envs.furniture.pictures import CellPictures, PictureFaults, drawn_lens
 from sim_training.envs.furniture.simulation import Coordinates
 
 _JOIN_S = 10.0
@@ -159,21 +158,9 @@ class _Output:
         self.picture = PictureMessage(camera.frame_id, camera.width_px, camera.height_px)
         self._pictures = node.advertise(camera.image_topic)
         self._infos = node.advertise(camera.info_topic)
-        self._lens = pinhole(camera)
+        self._lens = drawn_lens(camera)
 
     def send(self, stamp_ns: int) -> None:
         """Publish the calibration and the picture of one time."""
         self._infos.publish(encode_camera_info(stamp_ns, self.camera.frame_id, self._lens))
         self._pictures.publish(self.picture.stamped(stamp_ns))
-
-
-def pinhole(camera: Camera) -> Lens:
-    """Return the lens of a drawn camera: square pixels, principal point in the middle."""
-    return Lens(
-        camera.width_px,
-        camera.height_px,
-        camera.fx_px,
-        camera.fx_px,
-        (camera.width_px - 1) / 2,
-        (camera.height_px - 1) / 2,
-    )

@@ -17,8 +17,9 @@ from dppo_ros.perception.lens import lens_from_camera_info
 
 pytest.importorskip("rclpy", reason="the twin's cameras publish ROS messages")
 
-from dppo_ros.nodes.sim_cameras import PictureSchedule, pinhole
+from dppo_ros.nodes.sim_cameras import PictureSchedule
 from dppo_ros.picture_messages import PictureMessage, encode_camera_info
+from sim_training.envs.furniture.pictures import drawn_lens
 
 TICK_NS = 100_000_000
 SLICE_NS = TICK_NS // 10
@@ -147,7 +148,7 @@ def test_picture_is_written_into_the_message_itself() -> None:
 
 
 def test_calibration_message_describes_the_lens() -> None:
-    lens = pinhole(CAMERA)
+    lens = drawn_lens(CAMERA)
     info = encode_camera_info(7, CAMERA.frame_id, lens)
     assert (
         lens_from_camera_info(info.width, info.height, info.distortion_model, info.k, info.d)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import mujoco
@@ -20,12 +21,15 @@ from numpy.typing import NDArray
 
 from dppo_ros.cameras import Camera
 from dppo_ros.core.errors import ConfigError, EnvironmentUnavailableError
+from dppo_ros.perception.lens import Lens
 from dppo_ros.perception.tag_layout import TagLayout
 from sim_training.envs.furniture.simulation import Coordinates
 from sim_training.envs.furniture.tag_plates import build_camera_model, camera_name
 
 ByteArray = NDArray[np.uint8]
 _ARM_GROUP = 3
+_NOISE_SHIFTS = 64
+_NOISE_SEED = 36
 _OFF = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION)
 
 
@@ -62,8 +66,28 @@ class PictureFaults:
         if self.blur_px > 0:
             cv2.GaussianBlur(picture, (0, 0), self.blur_px, dst=picture)
         if self.noise > 0:
-            noise = rng.standard_normal(picture.shape, dtype=np.float32) * self.noise
-            picture[:] = np.clip(picture + noise, 0.0, 255.0).astype(np.uint8)
+            height, width, channels = picture.shape
+            pool = _noise_pool(height + _NOISE_SHIFTS, width + _NOISE_SHIFTS, channels)
+            top, left = rng.integers(_NOISE_SHIFTS, size=2)
+            noise = pool[top : top + height, left : left + width]
+            noisy = cv2.scaleAdd(noise, self.noise, picture.astype(np.float32))
+            picture[:] = cv2.convertScaleAbs(np.maximum(noisy, 0.0))
+
+
+@cache
+def _noise_pool(height: int, width: int, channels: int) -> NDArray[np.float32]:
+    """Standard normal numbers, larger than a picture: drawing them anew takes longer than drawing.
+
+    Pictures take different sections of it.
+    """
+    rng = np.random.default_rng(_NOISE_SEED)
+    return rng.standard_normal((height, width, channels), dtype=np.float32)
+
+
+def drawn_lens(camera: Camera) -> Lens:
+    """Return the lens of a drawn camera: square pixels, principal point in the middle."""
+    centre = ((camera.width_px - 1) / 2, (camera.height_px - 1) / 2)
+    return Lens(camera.width_px, camera.height_px, camera.fx_px, camera.fx_px, *centre)
 
 
 class CellPictures:

@@ -59,7 +59,8 @@ def build_camera_model(layout: TagLayout, cameras: Sequence[Camera]) -> mujoco.M
     _child(visual, "global").attrib.update(offwidth=str(width), offheight=str(height))
     # Edge smoothing without a graphics card costs most of the time, and tags do not need it:
     # their edges lie inside textures, which are filtered.
-    _child(visual, "quality").attrib.update(offsamples="0")
+    # Round things need fewer facets than for people; drawing takes a third less time.
+    _child(visual, "quality").attrib.update(offsamples="0", numslices="16", numstacks="8")
     near, far = _DRAWN_DISTANCE_M
     ET.SubElement(visual, "map", znear=numbers(near), zfar=numbers(far))
     # The near and far planes are multiples of the extent.
