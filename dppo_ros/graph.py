@@ -141,7 +141,7 @@ NODES: tuple[NodeSpec, ...] = (
     NodeSpec("display", "display_node", DISPLAY, condition="display", restarts=2),
     NodeSpec(
         "command", "command_node", (*COMMAND, *SAFETY),
-        {"bundle": "bundle", "enabled_on_activate": "sim"}, condition="commanding",
+        {"bundle": "bundle", "enabled_on_activate": "sim"}, condition="commanding", restarts=1,
     ),
     NodeSpec(
         "policy", "policy_node", POLICY,
