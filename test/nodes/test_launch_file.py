@@ -1,10 +1,10 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The launch file asks for exactly what ``graph.plan`` says: it cannot drift from ``up``.
+"""The launch files ask for exactly what ``graph.plan`` says: they cannot drift from ``up``.
 
-With the real ``launch`` and ``launch_ros`` installed the file is loaded with them. pip has neither;
-there the file runs against recording stand-ins which accept only the keywords that upstream's
-classes have in Humble and Jazzy. That proves what it asks for, not what launch does with it.
+With the real ``launch`` and ``launch_ros`` installed they are loaded with those. pip has neither;
+there they run against recording stand-ins which accept only the keywords that upstream's
+classes have in Humble and Jazzy. That proves what they ask for, not what launch does with it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from dppo_ros import graph, supervisor
 from dppo_ros.paths import share_directory
 
 Asked: TypeAlias = Any  # a recorded call; what it holds depends on the class called
-LAUNCH_FILE = share_directory() / "launch" / "franka_one_leg.launch.py"
+LAUNCH_FILES = sorted((share_directory() / "launch").glob("*.launch.py"))
+REQUIRED = object()
 HAVE_LAUNCH = importlib.util.find_spec("launch_ros") is not None
 
 UPSTREAM_KEYWORDS = {
@@ -89,8 +90,9 @@ def stand_ins() -> dict[str, ModuleType]:
     return modules
 
 
-def load_launch_file() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("franka_one_leg_launch", LAUNCH_FILE)
+def load_launch_file(name: str) -> ModuleType:
+    (path,) = [path for path in LAUNCH_FILES if path.name == f"{name}.launch.py"]
+    spec = importlib.util.spec_from_file_location(f"{name}_launch", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -99,36 +101,67 @@ def load_launch_file() -> ModuleType:
 
 
 @pytest.fixture
-def launch_file(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Return the launch file, loaded with the stand-ins."""
+def launching(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return what the launch files share, loaded with the stand-ins."""
     pytest.importorskip("lifecycle_msgs.msg")
     for name, module in stand_ins().items():
         monkeypatch.setitem(sys.modules, name, module)
-    return load_launch_file()
+    monkeypatch.delitem(sys.modules, "dppo_ros.launching", raising=False)
+    made = importlib.import_module("dppo_ros.launching")
+    # Whoever comes after this test must not get the stand-ins.
+    monkeypatch.setitem(sys.modules, "dppo_ros.launching", made)
+    return made
 
 
-def ask(launch_file: ModuleType, given: dict[str, str]) -> list[Asked]:
+def ask(launching: ModuleType, given: dict[str, str]) -> list[Asked]:
     """Return what the launch file asks for when it is given these arguments."""
     declared = {argument.name: argument.default for argument in graph.ARGUMENTS}
     context = SimpleNamespace(values={**declared, **given}, environment={}, is_shutdown=False)
-    return launch_file.start(context)
+    return launching.start(context, {})
 
 
 def of_kind(actions: list[Asked], kind: str) -> list[Asked]:
     return [action for action in actions if action.kind == kind]
 
 
-def test_declared_arguments_are_those_of_the_graph(launch_file: ModuleType) -> None:
-    *declared, start = launch_file.generate_launch_description()
+def declared(entries: list[Asked]) -> dict[str, object]:
+    """Return the default of every declared argument; REQUIRED for those without."""
+    return {entry.args[0]: entry.kwargs.get("default_value", REQUIRED) for entry in entries}
+
+
+def test_declared_arguments_are_those_of_the_graph(launching: ModuleType) -> None:
+    module = load_launch_file("franka_one_leg")
+    *entries, start = module.generate_launch_description()
     assert start.kind == "OpaqueFunction"
-    found = {
-        entry.args[0]: (entry.kwargs["default_value"], entry.kwargs.get("choices", []))
-        for entry in declared
-    }
-    assert found == {
-        argument.name: (argument.default, list(argument.value.choices))
-        for argument in graph.ARGUMENTS
-    }
+    assert declared(entries) == {entry.name: entry.default for entry in graph.ARGUMENTS}
+    for entry, argument in zip(entries, graph.ARGUMENTS, strict=True):
+        assert entry.kwargs.get("choices", []) == list(argument.value.choices)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "nodes", "hidden"),
+    [
+        ("perception", {"sim": "false", "own_cameras": "false"}, {"observation"}, {"act", "poses"}),
+        ("replay", {"replay": "bag"}, {"observation", "policy", "player"}, {"sim", "act"}),
+    ],
+)
+def test_partial_launch_files_start_their_part_and_command_nothing(
+    launching: ModuleType, gentle_bundle: Path, name: str, given: dict[str, str],
+    nodes: set[str], hidden: set[str],
+) -> None:  # fmt: skip
+    module = load_launch_file(name)
+    *entries, start = module.generate_launch_description()
+    offered = declared(entries)
+    assert not hidden & set(offered)
+    assert ("replay" in offered) == (name == "replay")
+    if name == "replay":
+        assert offered["replay"] is REQUIRED
+    values = {**offered, "bundle": str(gentle_bundle), **given}
+    context = SimpleNamespace(values=values, environment={}, is_shutdown=False)
+    actions = start.kwargs["function"](context)
+    started = {node.kwargs["name"] for node in of_kind(actions, "LifecycleNode")}
+    assert nodes <= started
+    assert not started & {"command", "sim"}
 
 
 @pytest.mark.parametrize(
@@ -142,11 +175,11 @@ def test_declared_arguments_are_those_of_the_graph(launch_file: ModuleType) -> N
     ],
 )
 def test_launch_file_and_dppo_ros_up_start_the_same(
-    launch_file: ModuleType, gentle_bundle: Path, given: dict[str, str]
+    launching: ModuleType, gentle_bundle: Path, given: dict[str, str]
 ) -> None:
     given = {**given, "bundle": str(gentle_bundle)}
     plan = graph.plan(given)
-    actions = ask(launch_file, given)
+    actions = ask(launching, given)
     nodes = of_kind(actions, "LifecycleNode")
     assert len(nodes) == len(plan.nodes)
     for node, expected in zip(nodes, plan.nodes, strict=True):
@@ -166,9 +199,9 @@ def test_launch_file_and_dppo_ros_up_start_the_same(
 
 
 def test_transitions_of_the_launch_file_follow_the_bring_up(
-    launch_file: ModuleType, gentle_bundle: Path
+    launching: ModuleType, gentle_bundle: Path
 ) -> None:
-    actions = ask(launch_file, {"bundle": str(gentle_bundle), "record": "bag"})
+    actions = ask(launching, {"bundle": str(gentle_bundle), "record": "bag"})
     nodes = {node.kwargs["name"]: node for node in of_kind(actions, "LifecycleNode")}
     handlers = [action.args[0] for action in of_kind(actions, "RegisterEventHandler")]
     context = SimpleNamespace(is_shutdown=False)
@@ -208,9 +241,9 @@ def test_transitions_of_the_launch_file_follow_the_bring_up(
 
 
 def test_restarted_node_is_asked_again_until_it_is_back(
-    launch_file: ModuleType, gentle_bundle: Path
+    launching: ModuleType, gentle_bundle: Path
 ) -> None:
-    actions = ask(launch_file, {"bundle": str(gentle_bundle)})
+    actions = ask(launching, {"bundle": str(gentle_bundle)})
     (node,) = [n for n in of_kind(actions, "LifecycleNode") if n.kwargs["name"] == "policy"]
     handlers = [action.args[0] for action in of_kind(actions, "RegisterEventHandler")]
     (on_start,) = [
@@ -233,8 +266,8 @@ def test_restarted_node_is_asked_again_until_it_is_back(
     assert timer.call(context) == []
 
 
-def test_refusal_and_death_end_the_launch(launch_file: ModuleType, gentle_bundle: Path) -> None:
-    actions = ask(launch_file, {"bundle": str(gentle_bundle)})
+def test_refusal_and_death_end_the_launch(launching: ModuleType, gentle_bundle: Path) -> None:
+    actions = ask(launching, {"bundle": str(gentle_bundle)})
     handlers = [action.args[0] for action in of_kind(actions, "RegisterEventHandler")]
     refusals = [
         h
@@ -254,16 +287,20 @@ def test_refusal_and_death_end_the_launch(launch_file: ModuleType, gentle_bundle
 
 
 @pytest.mark.skipif(not HAVE_LAUNCH, reason="launch_ros is not installed (pip has no launch)")
-def test_real_launch_loads_the_file(gentle_bundle: Path) -> None:
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
+def test_real_launch_loads_the_files(path: Path, gentle_bundle: Path) -> None:
     from launch import LaunchContext
-    from launch.actions import DeclareLaunchArgument
+    from launch.actions import DeclareLaunchArgument, OpaqueFunction
     from launch_ros.actions import LifecycleNode
 
-    module = load_launch_file()
     context = LaunchContext()
-    for entity in module.generate_launch_description().entities:
+    context.launch_configurations["bundle"] = str(gentle_bundle)
+    context.launch_configurations["replay"] = "" if "replay" not in path.name else "bag"
+    description = load_launch_file(path.name.removesuffix(".launch.py"))
+    actions = []
+    for entity in description.generate_launch_description().entities:
         if isinstance(entity, DeclareLaunchArgument):
             entity.execute(context)
-    context.launch_configurations["bundle"] = str(gentle_bundle)
-    nodes = [action for action in module.start(context) if isinstance(action, LifecycleNode)]
-    assert len(nodes) == 3
+        elif isinstance(entity, OpaqueFunction):
+            actions += entity.execute(context) or []
+    assert [action for action in actions if isinstance(action, LifecycleNode)]
