@@ -24,6 +24,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from dppo_ros import messages, qos, topics
 from dppo_ros.core.errors import ConfigError, DppoError, unknown_name_message
 from dppo_ros.messages import RosObject
+from dppo_ros.nodes.qos_watch import QosWatch
 from dppo_ros.parameters.model import Parameter, Value, by_name
 
 _DIGITS = re.compile(r"\d+")
@@ -59,6 +60,7 @@ class ManagedNode(LifecycleNode):
         self._warned_s: dict[str, float] = {}
         self._advertised: dict[str, RosObject] = {}
         self._releases: list[Callable[[], object]] = []
+        self._qos_watch = QosWatch(self)
 
     def setting(self, name: str) -> Value:
         """Return the value of a declared parameter.
@@ -95,6 +97,7 @@ class ManagedNode(LifecycleNode):
             messages.message_class(entry.type),
             entry.name,
             qos.profile(entry.quality),
+            event_callbacks=self._qos_watch.of_publisher(entry.name),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         self._advertised[name] = publisher
@@ -116,6 +119,7 @@ class ManagedNode(LifecycleNode):
             callback,
             qos.profile(entry.quality, depth),
             raw=raw,
+            event_callbacks=self._qos_watch.of_subscription(entry.name),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         self._releases.append(partial(self.destroy_subscription, subscription))
@@ -146,6 +150,10 @@ class ManagedNode(LifecycleNode):
             self._warned_s.clear()
         self._warned_s[kind] = now_s
         self.get_logger().warning(text)
+
+    def qos_mismatches(self) -> list[str]:
+        """Return the topics that do not pass messages now because two ends disagree on quality."""
+        return self._qos_watch.mismatches()
 
     def leave(self, exit_code: int) -> None:
         """Ask the process to end with this exit code; safe from any thread."""
@@ -272,7 +280,11 @@ class ManagedNode(LifecycleNode):
 def publish_diagnostics(
     node: ManagedNode, publisher: RosObject, level: str, text: str, values: Mapping[str, object]
 ) -> None:
-    """Publish one status of a node on ``diagnostics``."""
+    """Publish one status of a node on ``diagnostics``; a topic that does not pass is an error."""
+    mismatches = "; ".join(node.qos_mismatches())
+    if mismatches:
+        level, text = "error", f"quality of service does not fit on {mismatches}; {text}"
+    values = {**values, "qos_mismatches": mismatches}
     publisher.publish(
         messages.encode_status(node.now_ns(), f"dppo_ros: {node.get_name()}", level, text, values)
     )
