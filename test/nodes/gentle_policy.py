@@ -38,8 +38,13 @@ def gentle_actions(
     return actions
 
 
-def write_gentle_bundle(folder: Path) -> PolicyBundle:
-    """Write the bundle and return it."""
+def write_gentle_bundle(folder: Path, guided: bool = False) -> PolicyBundle:
+    """Write the bundle and return it.
+
+    Args:
+        folder: Where to.
+        guided: Its graph takes a prefix: action' = (1 - weight) action + weight prefix.
+    """
     generator = np.random.default_rng(0)
     observation = generator.standard_normal((2, COND_STEPS, OBS_DIM), dtype=np.float32)
     noise = generator.standard_normal((2, HORIZON_STEPS, ACTION_DIM), dtype=np.float32)
@@ -63,13 +68,20 @@ def write_gentle_bundle(folder: Path) -> PolicyBundle:
         git_commit="0" * 40,
         data_hash="1" * 64,
         parity={"max_abs_error": 1e-6},
+        guidance=guided,
     )
     golden = {
         "observation": observation,
         "noise": noise,
         "actions": gentle_actions(observation, noise),
     }
-    return write_bundle(folder, manifest, _graph(), golden)
+    if guided:
+        prefix = generator.standard_normal(noise.shape, dtype=np.float32)
+        weight = generator.uniform(0.0, 1.0, noise.shape[:2]).astype(np.float32)
+        golden |= {"prefix": prefix, "prefix_weight": weight}
+        kept = (1.0 - weight[:, :ACT_STEPS, None]) * golden["actions"]
+        golden["actions"] = kept + (weight[..., None] * prefix)[:, :ACT_STEPS]
+    return write_bundle(folder, manifest, _graph(guided), golden)
 
 
 def _pattern() -> NDArray[np.float32]:
@@ -87,7 +99,7 @@ def _noise_mask() -> NDArray[np.float32]:
     return mask
 
 
-def _graph() -> bytes:
+def _graph(guided: bool) -> bytes:
     rotation = np.zeros((OBS_DIM, ACTION_DIM), dtype=np.float32)
     rotation[3:9, 3:9] = np.eye(6)
     constants = {
@@ -106,16 +118,30 @@ def _graph() -> bytes:
         helper.make_node("Slice", ["noise", "zero", "act_steps", "axis"], ["head"]),
         helper.make_node("Mul", ["head", "gain"], ["shaken"]),
         helper.make_node("Add", ["pattern", "shaken"], ["moved"]),
-        helper.make_node("Add", ["moved", "turned"], ["actions"]),
+        helper.make_node("Add", ["moved", "turned"], ["plain" if guided else "actions"]),
     ]
 
-    def value(name: str, steps: int, size: int) -> object:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", steps, size])
+    def value(name: str, *sizes: int) -> object:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes])
 
+    inputs = [value("observation", COND_STEPS, OBS_DIM), value("noise", HORIZON_STEPS, ACTION_DIM)]
+    if guided:
+        inputs.append(value("prefix", HORIZON_STEPS, ACTION_DIM))
+        inputs.append(value("prefix_weight", HORIZON_STEPS))
+        constants |= {"end": np.array([2]), "whole": np.array(1.0, dtype=np.float32)}
+        nodes += [
+            helper.make_node("Unsqueeze", ["prefix_weight", "end"], ["each"]),
+            helper.make_node("Slice", ["each", "zero", "act_steps", "axis"], ["weight"]),
+            helper.make_node("Slice", ["prefix", "zero", "act_steps", "axis"], ["goal"]),
+            helper.make_node("Sub", ["whole", "weight"], ["kept"]),
+            helper.make_node("Mul", ["plain", "kept"], ["free"]),
+            helper.make_node("Mul", ["goal", "weight"], ["held"]),
+            helper.make_node("Add", ["free", "held"], ["actions"]),
+        ]
     graph = helper.make_graph(
         nodes,
         "gentle",
-        [value("observation", COND_STEPS, OBS_DIM), value("noise", HORIZON_STEPS, ACTION_DIM)],
+        inputs,
         [value("actions", ACT_STEPS, ACTION_DIM)],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gentle_policy import COND_STEPS, gentle_actions
+from gentle_policy import COND_STEPS, gentle_actions, write_gentle_bundle
 
 from dppo_ros import messages
 from dppo_ros.core.observation import furniture_observation_spec
@@ -35,9 +35,14 @@ class Robot:
         self.harness = harness
         self._publisher = harness.publisher("policy/observation")
         self.chunks = harness.listen("policy/chunk")
+        self.statuses = harness.listen("policy/status")
         self.diagnostics = harness.listen("diagnostics")
         # Two reports later both ends of every topic have met.
         harness.until(lambda: len(self.diagnostics) >= 2, "two reports of the policy node")
+
+    def status(self) -> dict[str, str]:
+        """Return the newest status of the policy node."""
+        return messages.decode_status(self.statuses[-1])[1]
 
     def observe(self, stamp_ns: int, spoil: str = "", names: tuple[str, ...] = NAMES) -> None:
         values = VECTOR.copy()
@@ -102,6 +107,119 @@ def test_stale_observation_gives_no_chunk(robot: Robot) -> None:
     assert [messages.decode_chunk(c).stamp_ns for c in robot.chunks] == [now_ns]
     policy = robot.harness.nodes["policy"]
     robot.harness.until(lambda: policy.said("too old to act on"), "a reason in the log")
+
+
+def test_repeated_old_and_future_observations_are_refused_with_reasons(robot: Robot) -> None:
+    now_ns = robot.harness.now_ns()
+    for offset_ns in (0, 0, -PERIOD_NS, 3600 * 10**9):
+        robot.observe(now_ns + offset_ns)
+    policy = robot.harness.nodes["policy"]
+    for reason in ("its stamp was there before", "100.0 ms older", "lies 3"):
+        robot.harness.until(lambda text=reason: policy.said(text), reason)
+    counts = robot.status()
+    assert (counts["duplicate"], counts["out_of_order"]) == ("0", "0")  # of the chunk before them
+    robot.observe(now_ns + 4 * PERIOD_NS)
+    robot.harness.until(lambda: len(robot.chunks) == 2, "the next chunk")
+    robot.harness.until(lambda: len(robot.statuses) == 2, "its status")
+    counts = robot.status()
+    assert [counts[k] for k in ("duplicate", "out_of_order", "from_the_future")] == ["1"] * 3
+
+
+def test_a_chunk_that_is_past_is_counted_and_not_sent(
+    harness: Harness, gentle_bundle: Path
+) -> None:
+    harness.bring_up("policy", bundle=str(gentle_bundle), max_observation_age_s=10.0)
+    robot = Robot(harness)
+    robot.observe(harness.now_ns() - 9 * PERIOD_NS)
+    harness.until(lambda: robot.statuses, "a status")
+    counts = robot.status()
+    assert counts["message"] == "useless chunk"
+    assert (counts["useless_chunks"], counts["chunks"]) == ("1", "0")
+    assert counts["late"].startswith("the observation came late")
+    harness.until(lambda: harness.nodes["policy"].said("all its actions are past"), "a reason")
+    assert not robot.chunks
+
+
+def test_pause_stops_the_queries_until_it_is_lifted(robot: Robot) -> None:
+    assert robot.harness.call("/policy/pause", "std_srvs/srv/SetBool", data=True).success
+    start_ns = robot.harness.now_ns()
+    robot.observe(start_ns)
+    assert robot.harness.call("/policy/pause", "std_srvs/srv/SetBool", data=False).success
+    robot.observe(start_ns + PERIOD_NS)
+    robot.harness.until(lambda: robot.chunks, "a chunk")
+    assert [messages.decode_chunk(c).stamp_ns for c in robot.chunks] == [start_ns + PERIOD_NS]
+
+
+def test_a_bundle_swapped_on_disk_is_reported_and_the_loaded_one_stays(
+    harness: Harness, gentle_bundle: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(gentle_bundle, copy)
+    harness.bring_up("policy", bundle=str(copy), seed=11, max_observation_age_s=10.0)
+    robot = Robot(harness)
+    _flip(copy / "policy.onnx")
+    policy = harness.nodes["policy"]
+    harness.until(lambda: policy.said("the bundle changed on disk"), "a warning")
+    assert policy.said("policy.onnx is not the one that was loaded")
+
+    def told() -> bool:
+        return any(
+            "policy.onnx" in messages.decode_status(message)[1].get("bundle_changed", "")
+            for message in robot.diagnostics
+        )
+
+    harness.until(told, "a diagnostic")
+    stamp_ns = harness.now_ns()
+    robot.observe(stamp_ns)
+    harness.until(lambda: robot.chunks, "a chunk")
+    noise = noise_generator(11, stamp_ns).standard_normal((8, 10), dtype=np.float32)
+    window = np.repeat(VECTOR.astype(np.float32)[None, None], COND_STEPS, axis=1)
+    sent = messages.decode_chunk(robot.chunks[0]).actions
+    np.testing.assert_allclose(sent, gentle_actions(window, noise[None])[0], atol=1e-6)
+
+
+def test_rtc_freezes_what_is_committed_and_says_so(harness: Harness, tmp_path: Path) -> None:
+    bundle = write_gentle_bundle(tmp_path / "guided", guided=True)
+    harness.bring_up(
+        "policy", bundle=str(bundle.path), execution="rtc", execute_steps=2, rtc_delay_steps=1,
+        max_observation_age_s=10.0,
+    )  # fmt: skip
+    robot = Robot(harness)
+    start_ns = harness.now_ns()
+    for tick in range(3):
+        robot.observe(start_ns + tick * PERIOD_NS)
+        harness.until(lambda n=tick // 2 + 1: len(robot.statuses) == n, "the chunks due so far")
+    harness.until(lambda: len(robot.chunks) == 2, "two chunks")
+    first, second = (messages.decode_chunk(chunk).actions for chunk in robot.chunks)
+    np.testing.assert_array_equal(second[0], first[2])
+    counts = robot.status()
+    assert (counts["execution"], counts["delay_steps"]) == ("rtc", "1")
+    assert (counts["frozen_steps"], counts["blended_steps"]) == ("1", "1")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"execution": "rtc"}, "takes no prefix; add it with `dppo export --from-bundle"),
+        ({"execution": "async", "execute_steps": 4}, "fewer must be executed than predicted"),
+        ({"providers": "cdua"}, "unknown provider 'cdua'; did you mean 'cuda'"),
+    ],
+)
+def test_settings_that_do_not_fit_the_bundle_are_refused(
+    harness: Harness, gentle_bundle: Path, parameters: dict[str, object], sentence: str
+) -> None:
+    node = harness.start("policy", bundle=str(gentle_bundle), **parameters)
+    assert not harness.transition("policy", "configure")
+    assert node.finish() == 0
+    assert node.said(sentence)
+    assert not node.said("Traceback")
+
+
+def test_missing_providers_are_named_in_the_log(harness: Harness, gentle_bundle: Path) -> None:
+    node = harness.start("policy", bundle=str(gentle_bundle), providers="tensorrt,cpu")
+    assert harness.transition("policy", "configure")
+    assert node.finish() == 0
+    assert node.said("TensorrtExecutionProvider") or node.said("provider Tensorrt")
 
 
 def test_lifecycle_round_trip_and_end_by_sigterm(harness: Harness, gentle_bundle: Path) -> None:
