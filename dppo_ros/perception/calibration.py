@@ -10,6 +10,7 @@ tags at the edge of what can be seen, must not become a calibration.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,7 +33,8 @@ class CalibrationOptions:
     """What a calibration must be like.
 
     Attributes:
-        min_frames: Frames to average over.
+        min_frames: Least number of frames to average over.
+        max_frames: The newest so many frames count.
         min_tags: Base tags that a frame must show.
         max_spread_m: Largest standard deviation of the camera's position over the frames.
         max_spread_rad: Largest root mean square turn from the mean.
@@ -40,6 +42,7 @@ class CalibrationOptions:
     """
 
     min_frames: int = 10
+    max_frames: int = 100
     min_tags: int = 3
     max_spread_m: float = 0.003
     max_spread_rad: float = 0.005
@@ -51,10 +54,10 @@ class CalibrationOptions:
         Raises:
             ConfigError: Fewer than ten frames or no tag, or a spread that is not positive.
         """
-        if self.min_frames < 10 or self.min_tags < 1:
+        if not 10 <= self.min_frames <= self.max_frames or self.min_tags < 1:
             raise ConfigError(
-                f"calibration on {self.min_frames} frames with {self.min_tags} tags; it needs at "
-                "least 10 frames and 1 tag"
+                f"calibration on {self.min_frames} to {self.max_frames} frames with "
+                f"{self.min_tags} tags; it needs at least 10 frames and 1 tag"
             )
         if min(self.max_spread_m, self.max_spread_rad) <= 0:
             raise ConfigError(f"{self}: the largest spreads must be positive")
@@ -105,7 +108,7 @@ class CameraCalibration:
 
 
 class Calibrator:
-    """Collects frames of one camera."""
+    """Collects the newest frames of one camera that show the base plate."""
 
     def __init__(
         self, camera: str, lens: Lens, layout: TagLayout, options: CalibrationOptions | None = None
@@ -122,7 +125,7 @@ class Calibrator:
         self.lens = lens
         self.options = options or CalibrationOptions()
         self._layout = layout
-        self._fits: list[PoseFit] = []
+        self._fits: deque[PoseFit] = deque(maxlen=self.options.max_frames)
         self.last_refusal = "no frame yet"
 
     @property
@@ -134,6 +137,11 @@ class Calibrator:
     def complete(self) -> bool:
         """Return whether there are enough frames."""
         return self.frames >= self.options.min_frames
+
+    @property
+    def poses(self) -> list[Rigid]:
+        """Return frame_from_camera as each of the frames shows it."""
+        return [fit.frame_from_carrier.inverse() for fit in self._fits]
 
     def add(self, detections: Sequence[TagDetection]) -> bool:
         """Take the tags of one frame; return whether it was usable."""
@@ -163,9 +171,8 @@ class Calibrator:
                 f"{self.options.min_frames}; last refusal: {self.last_refusal}; the base plate "
                 "must be in sight, flat and with the tag size of config/tags.yaml"
             )
-        poses = [fit.frame_from_carrier.inverse() for fit in self._fits]
-        mean = mean_pose(poses)
-        shifts = np.array([mean.difference(pose) for pose in poses])
+        mean = mean_pose(self.poses)
+        shifts = np.array([mean.difference(pose) for pose in self.poses])
         spread_m = float(np.sqrt(np.square(shifts[:, :3]).sum(axis=1).mean()))
         spread_rad = float(np.sqrt(np.square(shifts[:, 3:]).sum(axis=1).mean()))
         if spread_m > self.options.max_spread_m or spread_rad > self.options.max_spread_rad:

@@ -4,19 +4,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dppo_ros.core.errors import ConfigError
-from dppo_ros.perception.calibration import fit_base, mean_pose
-from dppo_ros.perception.detector import TagDetection
-from dppo_ros.perception.pose_fit import FitOptions, PoseFit
-from dppo_ros.perception.reprojection import View
+from dppo_ros.perception.calibration import mean_pose
 from dppo_ros.perception.rigid import Rigid
-from dppo_ros.perception.tag_layout import BASE, TagLayout
 
 
 @dataclass(frozen=True)
@@ -63,50 +58,22 @@ class DriftLimits:
             raise ConfigError(f"{self}: limits must be positive, warnings before refusals")
 
 
-class DriftMonitor:
-    """Compares where a camera is with where it was calibrated."""
+def judge_drift(saved: Rigid, poses: Sequence[Rigid], limits: DriftLimits) -> Drift | None:
+    """Return the drift of a camera, None before enough frames have shown the base plate.
 
-    def __init__(self, view: View, layout: TagLayout, limits: DriftLimits) -> None:
-        """Start without frames.
-
-        Args:
-            view: The calibrated camera.
-            layout: Where the base tags are.
-            limits: How far it may have moved.
-        """
-        self._view = view
-        self._layout = layout
-        self._limits = limits
-        self._fit = FitOptions(max_rms_px=3.0)
-        self._poses: deque[Rigid] = deque(maxlen=limits.frames)
-
-    def add(self, detections: Sequence[TagDetection]) -> None:
-        """Take the tags of one frame; base tags that are hidden do not matter."""
-        base = [d for d in detections if self._is_base(d)]
-        if len(base) >= 2:
-            fit = fit_base(
-                self._view.camera, self._view.lens, self._layout, base, self._fit,
-                self._view.camera_from_frame,
-            )  # fmt: skip
-            if isinstance(fit, PoseFit):
-                self._poses.append(fit.frame_from_carrier.inverse())
-
-    def drift(self) -> Drift | None:
-        """Return the drift, None before enough frames have shown the base plate."""
-        if len(self._poses) < self._limits.frames:
-            return None
-        saved = self._view.camera_from_frame.inverse()
-        difference = saved.difference(mean_pose(list(self._poses)))
-        shift = float(np.linalg.norm(difference[:3]))
-        turn = float(np.linalg.norm(difference[3:]))
-        limits = self._limits
-        level = "ok"
-        if shift > limits.refuse_m or turn > limits.refuse_rad:
-            level = "refuse"
-        elif shift > limits.warn_m or turn > limits.warn_rad:
-            level = "warn"
-        return Drift(shift, turn, level)
-
-    def _is_base(self, detection: TagDetection) -> bool:
-        placement = self._layout.by_id.get(detection.tag_id)
-        return placement is not None and placement.carrier == BASE
+    Args:
+        saved: frame_from_camera of the calibration.
+        poses: The same as each frame shows it, oldest first.
+        limits: How far it may have moved.
+    """
+    if len(poses) < limits.frames:
+        return None
+    difference = saved.difference(mean_pose(poses[-limits.frames :]))
+    shift = float(np.linalg.norm(difference[:3]))
+    turn = float(np.linalg.norm(difference[3:]))
+    level = "ok"
+    if shift > limits.refuse_m or turn > limits.refuse_rad:
+        level = "refuse"
+    elif shift > limits.warn_m or turn > limits.warn_rad:
+        level = "warn"
+    return Drift(shift, turn, level)

@@ -24,7 +24,7 @@ from dppo_ros.perception.calibration import (
 )
 from dppo_ros.perception.calibration_file import read_calibration, write_calibration
 from dppo_ros.perception.detector import TagDetection
-from dppo_ros.perception.drift import DriftLimits, DriftMonitor
+from dppo_ros.perception.drift import DriftLimits, judge_drift
 from dppo_ros.perception.reprojection import View
 from dppo_ros.perception.rigid import Rigid
 from dppo_ros.perception.tag_layout import BASE
@@ -143,14 +143,15 @@ def test_other_intrinsics_are_refused() -> None:
 
 @pytest.mark.parametrize(("shift_m", "level"), [(0.0, "ok"), (0.006, "warn"), (0.03, "refuse")])
 def test_drift_is_measured_and_judged(shift_m: float, level: str) -> None:
-    monitor = DriftMonitor(FRONT, LAYOUT, DriftLimits(frames=5))
+    calibrator = Calibrator("front", LENS, LAYOUT)
     moved = _shifted(FRONT, shift_m)
+    saved = FRONT.camera_from_frame.inverse()
     for _ in range(4):
-        monitor.add(_base(moved, None))
-    monitor.add([])  # a hand over the plate
-    assert monitor.drift() is None
-    monitor.add(_base(moved, None))
-    drift = monitor.drift()
+        calibrator.add(_base(moved, None))
+    calibrator.add([])  # a hand over the plate
+    assert judge_drift(saved, calibrator.poses, DriftLimits(frames=5)) is None
+    calibrator.add(_base(moved, None))
+    drift = judge_drift(saved, calibrator.poses, DriftLimits(frames=5))
     assert drift is not None
     assert drift.shift_m == pytest.approx(shift_m, abs=1e-7)
     assert drift.turn_rad == pytest.approx(0.0, abs=1e-6)
