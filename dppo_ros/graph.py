@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dppo_ros.cameras import shipped_cameras
 from dppo_ros.core.errors import ConfigError, unknown_name_message
+from dppo_ros.parameters.camera import CAMERA
 from dppo_ros.parameters.command import COMMAND, SAFETY
 from dppo_ros.parameters.display import DISPLAY
 from dppo_ros.parameters.model import Parameter, Value, by_name, check_values
@@ -22,7 +24,7 @@ from dppo_ros.parameters.player import PLAYER
 from dppo_ros.parameters.policy import POLICY
 from dppo_ros.parameters.recorder import RECORDER
 from dppo_ros.parameters.sim import SIM
-from dppo_ros.paths import PACKAGE, find_bundle, ros_config
+from dppo_ros.paths import PACKAGE, find_bundle, ros_config, share_directory
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ ARGUMENTS: tuple[Argument, ...] = tuple(
             "another driver, such as realsense2_camera",
         ),
         _POLICY["execution"],
+        Parameter("camera_source", "device", by_name(CAMERA)["source"].description),
         Parameter("display", False, "start the node that draws markers for RViz and Foxglove"),
         Parameter("exit_on_end", True, "shut everything down when the episode ends"),
         Parameter("log_level", "info", "log level", choices=("debug", "info", "warn", "error")),
@@ -111,6 +114,7 @@ class NodeSpec:
         condition: Argument that must be true, or not empty, for the node to start; empty: always.
         restarts: How often it is started again when its process dies.
         ends_run: Whether the end of its process is the end of the run.
+        program: Module in ``dppo_ros.nodes`` and parameter file; empty: those of its name.
     """
 
     name: str
@@ -120,16 +124,17 @@ class NodeSpec:
     condition: str = ""
     restarts: int = 0
     ends_run: bool = False
+    program: str = ""
 
     @property
     def module(self) -> str:
         """Return the Python module of the executable."""
-        return f"{PACKAGE}.nodes.{self.name}"
+        return f"{PACKAGE}.nodes.{self.program or self.name}"
 
     @property
     def config(self) -> str:
         """Return the name of its parameter file in ``config/ros``."""
-        return f"{self.name}.yaml"
+        return f"{self.program or self.name}.yaml"
 
 
 NODES: tuple[NodeSpec, ...] = (
@@ -156,6 +161,14 @@ NODES: tuple[NodeSpec, ...] = (
         "player", "player_node", PLAYER,
         {"path": "replay", "speed": "real_time_factor", "track_anew": "tracking"},
         condition="replay", ends_run=True,
+    ),
+    *(
+        NodeSpec(
+            f"camera_{camera.name}", "camera_node", CAMERA,
+            {"camera": f"camera.{camera.name}", "source": "camera_source"},
+            condition="camera_nodes", restarts=5, program="camera",
+        )
+        for camera in shipped_cameras()
     ),
     NodeSpec(
         "sim", "sim_node", SIM,
@@ -270,6 +283,7 @@ def derived_values(values: Mapping[str, Value]) -> dict[str, Value]:
         "tracking": poses == "cameras",
         "sim_cameras": poses == "cameras" and sim,
         "camera_nodes": poses == "cameras" and not (sim or replay) and bool(values["own_cameras"]),
+        **{f"camera.{camera.name}": camera.name for camera in shipped_cameras()},
         # In real time the twin keeps the time of day, like a robot; otherwise all follow /clock.
         "simulated_time": replay or (sim and not as_a_robot),
         "simulating": sim,
@@ -279,13 +293,19 @@ def derived_values(values: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def environment() -> dict[str, str]:
-    """Return the variables that keep every process on this machine.
+    """Return the variables that keep every process on this machine and let pictures through.
 
-    Humble knows only the older of the two variables; later releases warn about it.
+    Humble knows only the older of the two localhost variables; later releases warn about it. The
+    name of the profile variable changed in Kilted; each release ignores the other.
     """
+    profile = str(share_directory() / "config" / "fastdds_shm.xml")
+    profiles = {
+        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
+        "FASTDDS_DEFAULT_PROFILES_FILE": profile,
+    }
     if os.environ.get("ROS_DISTRO") == "humble":
-        return {"ROS_LOCALHOST_ONLY": "1"}
-    return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+        return {"ROS_LOCALHOST_ONLY": "1", **profiles}
+    return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", **profiles}
 
 
 def _to_text(value: Value) -> str:

@@ -79,7 +79,7 @@ class CameraNode(ManagedNode):
         """
         self._camera = find_camera(self.text("camera"))
         settings = self._settings(self._camera)
-        self._bus = make_bus(self.text("source"))
+        self._bus = make_bus(self.text("source").replace("{camera}", self._camera.name))
         self._source = CameraSource(self._bus, settings)
         try:
             self._source.open()

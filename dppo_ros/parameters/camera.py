@@ -12,7 +12,8 @@ CAMERA = (
     Parameter(
         "source",
         "device",
-        "device, software (test pictures), bag:PATH or bag-once:PATH (a recording of the SDK)",
+        "device, software (test pictures), or bag:PATH or bag-once:PATH, a recording of the SDK in "
+        "which {camera} stands for the name of the camera",
     ),
     Parameter("serial", "", "serial number; empty takes the one in config/cameras.yaml"),
     Parameter("encoding", "rgb8", "colour encoding", choices=("rgb8", "bgr8")),

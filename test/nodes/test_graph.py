@@ -121,7 +121,12 @@ def test_plan_starts_the_robot_last_and_fills_in_what_nodes_wait_for(gentle_bund
 
 def test_plan_for_a_robot_has_no_twin_and_no_simulated_time(gentle_bundle: Path) -> None:
     plan = graph.plan({"bundle": str(gentle_bundle), "sim": "false"})
-    assert [launch.node.name for launch in plan.nodes] == ["command", "policy", "observation"]
+    names = [launch.node.name for launch in plan.nodes]
+    assert [name for name in names if name != "tag"] == [
+        "command", "policy", "observation", "camera_right", "camera_left"
+    ]  # fmt: skip
+    assert plan.nodes[-1].parameters["camera"] == "left"
+    assert plan.nodes[-1].parameters["source"] == "device"
     values = {launch.node.name: launch.parameters for launch in plan.nodes}
     assert values["command"]["enabled_on_activate"] is False
     assert not any(value["use_sim_time"] for value in values.values())
