@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from dppo_ros import __version__, graph
-from dppo_ros.commands import bench, convert, preflight, recover, replay
+from dppo_ros.commands import bench, convert, drill, evaluate, preflight, recover, replay
 from dppo_ros.core.errors import DppoError, EnvironmentUnavailableError
 
 EXIT_REFUSED = 2
@@ -28,10 +28,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dppo_ros {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     _add_up(commands)
-    for module in (replay, convert, recover):
+    for module in (replay, convert, evaluate, recover):
         module.add(commands)
     preflight.add(commands)
     bench.add(commands)
+    drill.add(commands)
     return parser
 
 
@@ -95,8 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "up": _up,
         "preflight": preflight.run,
         "bench": bench.run,
+        "drill": drill.run,
         "replay": replay.run,
         "convert": convert.run,
+        "evaluate": evaluate.run,
         "recover": recover.run,
     }
     try:

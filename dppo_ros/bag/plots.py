@@ -29,7 +29,8 @@ MODE_COLOURS = {
 _POSITION = 3
 
 
-def _style(axes: Axes, title: str, unit: str) -> None:
+def style(axes: Axes, title: str, unit: str) -> None:
+    """Give a panel its title, unit and the quiet look of all pages."""
     axes.set_title(title, loc="left", fontsize=9, color=EXECUTED)
     axes.set_ylabel(unit, fontsize=8, color="#55606e")
     axes.tick_params(labelsize=7, colors="#55606e")
@@ -39,7 +40,8 @@ def _style(axes: Axes, title: str, unit: str) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _to_svg(figure: Figure) -> str:
+def to_svg(figure: Figure) -> str:
+    """Return a figure as SVG text that depends on nothing outside."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "dppo_ros"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -60,10 +62,10 @@ def actions_plot(result: ReplayResult) -> str:
             result.times_s, result.predicted[:, column], color=PREDICTED, lw=1.0, ls="--",
             label="replayed",
         )  # fmt: skip
-        _style(axes, result.action_names[column], "m" if column < _POSITION else "latch")
+        style(axes, result.action_names[column], "m" if column < _POSITION else "latch")
     all_axes[0].legend(fontsize=7, frameon=False, ncols=2, loc="upper right")
     all_axes[-1].set_xlabel("time (s)", fontsize=8)
-    return _to_svg(figure)
+    return to_svg(figure)
 
 
 def errors_plot(result: ReplayResult) -> str:
@@ -71,12 +73,12 @@ def errors_plot(result: ReplayResult) -> str:
     figure = Figure(figsize=(9.0, 4.0), layout="constrained")
     upper, lower, strip = figure.subplots(3, 1, sharex=True, height_ratios=(4, 4, 0.7))
     upper.plot(result.times_s, result.translation_errors_m * 1e3, color=PREDICTED, lw=1.0)
-    _style(upper, "distance between replayed and executed goal", "mm")
+    style(upper, "distance between replayed and executed goal", "mm")
     lower.plot(result.times_s, np.degrees(result.rotation_errors_rad), color=ACCENT, lw=1.0)
-    _style(lower, "angle between replayed and executed goal", "deg")
+    style(lower, "angle between replayed and executed goal", "deg")
     _mode_strip(strip, result)
     strip.set_xlabel("time (s)", fontsize=8)
-    return _to_svg(figure)
+    return to_svg(figure)
 
 
 def _mode_strip(axes: Axes, result: ReplayResult) -> None:
@@ -104,11 +106,11 @@ def latency_plot(result: ReplayResult) -> str:
     for axes, (name, values) in zip(panels, kinds, strict=False):
         _histogram(axes, values, name.replace("_", " "), "ms")
     _histogram(panels[-1], result.staleness_s, "age of the observation behind an action", "s")
-    return _to_svg(figure)
+    return to_svg(figure)
 
 
 def _histogram(axes: Axes, values: FloatArray | Sequence[float], title: str, unit: str) -> None:
-    _style(axes, title, "count")
+    style(axes, title, "count")
     axes.title.set_fontsize(7)
     axes.set_xlabel(unit, fontsize=7)
     if len(values):
