@@ -141,7 +141,7 @@ NODES: tuple[NodeSpec, ...] = (
     NodeSpec(
         "recorder", "recorder_node", RECORDER,
         {"path": "record", "bundle": "bundle", "seed": "seed", "randomness": "randomness"},
-        condition="record",
+        condition="record", grace_s=60.0,
     ),
     NodeSpec("display", "display_node", DISPLAY, condition="display", restarts=2),
     NodeSpec(

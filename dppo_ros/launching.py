@@ -105,6 +105,8 @@ def lifecycle_node(launch: graph.NodeLaunch) -> LifecycleNode:
         remappings=list(launch.remappings),
         arguments=["--ros-args", "--log-level", f"{launch.node.name}:={launch.log_level}"],
         respawn=launch.node.restarts > 0,
+        sigterm_timeout=f"{launch.node.grace_s:g}",
+        sigkill_timeout=f"{launch.node.grace_s:g}",
         output="screen",
         emulate_tty=False,
     )

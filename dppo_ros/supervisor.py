@@ -35,8 +35,6 @@ from dppo_ros.transitions import Transitions
 EXIT_OK, EXIT_DEFECT, EXIT_REFUSED, EXIT_NOT_ASSEMBLED = 0, 1, 2, 3
 _OUTCOMES = {EXIT_OK: "assembled", EXIT_NOT_ASSEMBLED: "not assembled in time"}
 _START_TIMEOUT_S = 60.0
-_GRACE_S = {"recorder": 60.0}
-_DEFAULT_GRACE_S = 10.0
 _POLL_S = 0.05
 
 
@@ -71,7 +69,7 @@ class NodeProcess:
 
     def stop(self) -> int:
         """End the process, politely first, and return its exit code."""
-        grace_s = _GRACE_S.get(self.name, _DEFAULT_GRACE_S)
+        grace_s = self.launch.node.grace_s
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             if self.process.poll() is not None:
                 break
