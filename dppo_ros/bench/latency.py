@@ -18,10 +18,12 @@ from dppo_ros.bench.arrivals import Heard
 from dppo_ros.bench.measurement import Run, decoded, run_graph
 from dppo_ros.bench.statistics import milliseconds
 from dppo_ros.bench.table import Row
-from dppo_ros.topics import TOPICS
+from dppo_ros.topics import TOPICS, TRACKED
 
 IntArray = NDArray[np.int64]
-OBSERVED, ASSEMBLED, CHUNK = "tool_pose", "policy/observation", "policy/chunk"
+SAMPLES = ("joint_states", *(f"{source}/{part}/pose" for source in ("truth", "parts")
+                             for part in TRACKED))  # fmt: skip
+ASSEMBLED, CHUNK = "policy/observation", "policy/chunk"
 COMMANDS = ("joint_command", "target_pose")
 STATUSES = ("policy/status", "command/status")
 TOTAL = "observation stamp to command"
@@ -34,8 +36,8 @@ class Chain:
 
     Attributes:
         stamped: Stamp of the observation; where the graph follows a simulated clock, the time at
-            which the tool pose of that stamp was sent.
-        observed: The tool pose of that stamp was sent.
+            which the first sample of that stamp was sent.
+        observed: The last sample of that stamp was sent.
         assembled: The observation vector was sent.
         predicted: The chunk was sent.
         commanded: The first command of the chunk was sent.
@@ -89,20 +91,37 @@ def first_command(
 
 
 def chain(
-    observed: Heard, assembled: Heard, chunks: Heard, commands: Heard, first: Mapping[int, int]
+    samples: Sequence[Heard],
+    assembled: Heard,
+    chunks: Heard,
+    commands: Heard,
+    first: Mapping[int, int],
 ) -> Chain:
-    """Return the times of every chunk that can be followed from observation to command."""
-    sent_observed = dict(zip(observed.stamps_ns.tolist(), observed.sent_ns.tolist(), strict=True))
+    """Return the times of every chunk that can be followed from observation to command.
+
+    Args:
+        samples: Messages of every topic that observations are made of.
+        assembled: Observation vectors.
+        chunks: Chunks.
+        commands: Commands.
+        first: Index of the first command of a chunk, by the stamp of the chunk.
+    """
+    begun: dict[int, int] = {}
+    complete: dict[int, int] = {}
+    for heard in samples:
+        for stamp, sent in zip(heard.stamps_ns.tolist(), heard.sent_ns.tolist(), strict=True):
+            begun[stamp] = min(sent, begun.get(stamp, sent))
+            complete[stamp] = max(sent, complete.get(stamp, sent))
     sent_vector = dict(zip(assembled.stamps_ns.tolist(), assembled.sent_ns.tolist(), strict=True))
     rows = []
     for stamp, predicted in zip(chunks.stamps_ns.tolist(), chunks.sent_ns.tolist(), strict=True):
-        if stamp not in sent_observed or stamp not in sent_vector or stamp not in first:
+        if stamp not in begun or stamp not in sent_vector or stamp not in first:
             continue
         index = first[stamp]
         # A stamp hours away from now is simulated time: the sending is the best that is known.
-        real = abs(sent_observed[stamp] - stamp) < 3_600_000_000_000
+        real = abs(begun[stamp] - stamp) < 3_600_000_000_000
         rows.append((
-            stamp if real else sent_observed[stamp], sent_observed[stamp], sent_vector[stamp],
+            stamp if real else begun[stamp], complete[stamp], sent_vector[stamp],
             predicted, int(commands.sent_ns[index]), int(commands.received_ns[index]),
         ))  # fmt: skip
     table = np.array(rows, dtype=np.int64).reshape(-1, 6)
@@ -112,7 +131,7 @@ def chain(
 def rows(times: Chain, inference_ns: IntArray) -> list[Row]:
     """Return one row for each hop and one for the whole way."""
     hops = {
-        "stamp to sent, by the simulator": times.observed - times.stamped,
+        "all samples sent (twin, cameras, tags)": times.observed - times.stamped,
         "observation node": times.assembled - times.observed,
         "policy node": times.predicted - times.assembled,
         "  of it inference": inference_ns,
@@ -142,10 +161,8 @@ def evaluate(run: Run) -> list[Row]:
     commands = run.after_warm_up(command_topic())
     status = run.after_warm_up("command/status")
     first = first_command(decoded(status), status.sent_ns, commands)
-    times = chain(
-        run.after_warm_up(OBSERVED), run.after_warm_up(ASSEMBLED), run.after_warm_up(CHUNK),
-        commands, first,
-    )  # fmt: skip
+    samples = [run.after_warm_up(name) for name in SAMPLES]
+    times = chain(samples, run.after_warm_up(ASSEMBLED), run.after_warm_up(CHUNK), commands, first)
     told = (values.get("latency_ms") for values in decoded(run.after_warm_up("policy/status")))
     inference = np.array([round(float(text) * 1e6) for text in told if text], dtype=np.int64)
     return rows(times, inference)
@@ -155,7 +172,7 @@ def measure(
     seconds: float, arguments: Mapping[str, str], execute_steps: int
 ) -> tuple[list[Row], Run]:
     """Run the graph on the twin and return the table with the run behind it."""
-    names = (OBSERVED, ASSEMBLED, CHUNK, command_topic())
+    names = (*SAMPLES, ASSEMBLED, CHUNK, command_topic())
     parameters = {"policy": {"execute_steps": execute_steps}} if execute_steps else {}
     run = run_graph(seconds, names, STATUSES, arguments, parameters)
     return evaluate(run), run

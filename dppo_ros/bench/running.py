@@ -60,6 +60,7 @@ class RunningGraph:
 
         self.lines: list[str] = []
         self._news = threading.Condition()
+        self._silent = False
         self.process = subprocess.Popen(
             [sys.executable, "-u", "-m", "dppo_ros.bench.graph_process"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -104,9 +105,7 @@ class RunningGraph:
             EnvironmentUnavailableError: They did not come in time, or the graph ended before.
         """
         with self._news:
-            self._news.wait_for(
-                lambda: self.count(pattern) >= count or self.process.poll() is not None, timeout_s
-            )
+            self._news.wait_for(lambda: self.count(pattern) >= count or self._silent, timeout_s)
         matches = [match for line in self.lines if (match := re.search(pattern, line))]
         if len(matches) < count:
             raise EnvironmentUnavailableError(
@@ -154,4 +153,5 @@ class RunningGraph:
                 self.lines.append(line.rstrip())
                 self._news.notify_all()
         with self._news:
+            self._silent = True
             self._news.notify_all()

@@ -169,12 +169,8 @@ def _follow_episodes(soak: Soak, stage: Stage) -> None:
     if outcome == "running" or sum(soak.episodes.values()) > int(episode):
         return
     soak.episodes[outcome] += 1
-    stage.set_parameter("sim", "seed", sum(soak.episodes.values()))
-    # A reset puts the robot elsewhere in no time, as no robot can: commands start anew after it.
     soak.resets_ns.append(time.time_ns())
-    stage.monitor.restart()
-    stage.call("/sim/reset", "std_srvs/srv/Trigger")
-    stage.monitor.restart()
+    stage.new_episode(sum(soak.episodes.values()))
 
 
 def _sample(soak: Soak, graph: RunningGraph, now_s: float) -> None:

@@ -9,6 +9,7 @@ and repeats every message under the other one. Serialised messages pass through 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from rclpy.node import Node
@@ -40,7 +41,11 @@ def remappings(names: Sequence[str]) -> dict[str, str]:
 
 
 class Relay:
-    """Repeats one topic under another name; ``change`` decides what becomes of a message."""
+    """Repeats one topic under another name; ``change`` decides what becomes of a message.
+
+    Attributes:
+        changed_ns: When the first message was touched since the present change was set (wall).
+    """
 
     def __init__(self, node: Node, name: str, quality: str | None = None) -> None:
         """Start passing messages on.
@@ -58,19 +63,31 @@ class Relay:
         self._subscription = node.create_subscription(
             self._kind, name, self._take, qos.profile(entry.quality, _DEPTH), raw=True
         )
-        self.change: Change | None = None
-        self.count = 0
+        self._change: Change | None = None
+        self.changed_ns: int | None = None
+
+    @property
+    def change(self) -> Change | None:
+        """Return what becomes of messages, None when they pass untouched."""
+        return self._change
+
+    @change.setter
+    def change(self, change: Change | None) -> None:
+        """Decide what becomes of messages from now on."""
+        self.changed_ns = None
+        self._change = change
 
     def send(self, message: RosObject) -> None:
         """Publish a message of our own under the repeated name."""
         self._publisher.publish(message)
 
     def _take(self, payload: bytes) -> None:
-        self.count += 1
-        change = self.change
+        change = self._change
         if change is None:
             self._publisher.publish(payload)
             return
+        if self.changed_ns is None:
+            self.changed_ns = time.time_ns()
         for delay_s, message in change(deserialize_message(payload, self._kind)):
             if delay_s <= 0.0:
                 self._publisher.publish(message)

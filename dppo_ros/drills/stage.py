@@ -143,6 +143,18 @@ class Stage:
             f"service {service} gave no answer within {timeout_s:g} s; is its node running?"
         )
 
+    def new_episode(self, seed: int) -> None:
+        """Start an episode of the twin from another state.
+
+        The robot is elsewhere at once, as no robot can be: its command stream is judged anew.
+        """
+        self.set_parameter("sim", "seed", seed)
+        episode = self.task.get("episode", "")
+        self.monitor.restart()
+        self.call("/sim/reset", "std_srvs/srv/Trigger")
+        self.wait(lambda: self.task.get("episode", "") != episode, 5.0)
+        self.monitor.restart()
+
     def set_parameter(self, node: str, name: str, value: int | float | str) -> None:
         """Change a parameter of a running node.
 

@@ -83,7 +83,7 @@ class Timeline:
         return None
 
     def command_rest_ms(self, fault_ns: int) -> float | None:
-        """Return how long after a fault commands stood still, or stopped coming."""
+        """Return how long after a fault commands stood still; None while they do not."""
         with self._lock:
             return _rest_ms(self.commanded, fault_ns, REST_COMMAND_RAD_S)
 

@@ -1,0 +1,67 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The results of drills as a document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dppo_ros.bench.table import markdown_table, shown
+from dppo_ros.drills.outcome import Outcome
+
+_INTRODUCTION = """# Drills
+
+Faults made on purpose in the running graph on the twin, and what the robot did. Written by
+`dppo-ros drill all --document docs/drills.md`; `dppo-ros drill --help` lists every fault.
+
+Every command is judged by a monitor that shares no code with the safety gate: finite numbers,
+joint, speed and acceleration limits of the maker, jumps between commands, distance from the
+measured joints, the workspace, tool speed. *Violations* must be 0 in every row.
+
+Times are wall milliseconds at a listener. *Hold reported*: from the first message that was lost or
+spoiled, or from the signal to a process, to the report of the command node. *Commands at rest*:
+to commanded joint speeds below 0.005 rad/s that last. *Robot at rest*: to measured joint speeds
+below 0.02 rad/s that last. *Moving again*: from the end of the fault to the first report of
+`running`. A hold on a fault of the policy's inputs comes no sooner than the chunk in execution
+ends: its actions were computed before the fault.
+"""
+
+
+def document(machine: Mapping[str, str], outcomes: Sequence[Outcome]) -> str:
+    """Return the document of a round of drills.
+
+    Args:
+        machine: Facts about the machine.
+        outcomes: What came of the drills.
+    """
+    facts = "\n".join(f"- {name}: {value}" for name, value in machine.items())
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    passed = len(outcomes) - len(failed)
+    parts = [
+        _INTRODUCTION,
+        f"{passed} of {len(outcomes)} drills passed, "
+        f"{sum(outcome.violations for outcome in outcomes)} violations in "
+        f"{sum(outcome.commands for outcome in outcomes)} commands.\n",
+        markdown_table([outcome.row() for outcome in outcomes]) + "\n",
+    ]
+    if failed:
+        lines = [f"- {outcome.drill}: {problem}" for outcome in failed
+                 for problem in outcome.problems]  # fmt: skip
+        parts.append("## What did not pass\n\n" + "\n".join(lines) + "\n")
+    parts.append(f"## Machine\n\n{facts}\n")
+    return "\n".join(parts)
+
+
+def line(outcome: Outcome) -> str:
+    """Return one line for the terminal while drills are under way."""
+    word = "passed" if outcome.passed else "FAILED"
+    times = ", ".join(
+        f"{name} {shown(value)} ms"
+        for name, value in (
+            ("reported", outcome.state_ms),
+            ("at rest", outcome.command_rest_ms),
+            ("moving again", outcome.recovered_ms),
+        )
+        if value == value  # not a number: not applicable
+    )
+    return f"{word}  {outcome.drill}: {outcome.did}" + (f" ({times})" if times else "")
