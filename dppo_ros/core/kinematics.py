@@ -8,7 +8,7 @@ right angle about x away from the one before it, so the chain is written out in 
 faster than small matrix products and exact.
 
 The tool frame is the one the policies command: the flange (0.107 m beyond link 7), the hand
-turned by -45 degrees about z, then 0.103399 m along z, half a millimetre above the finger tips.
+turned by -45 degrees about z, then 0.103399 m along z, between the finger pads.
 
 Frames: base is ``link0`` (x forward, y left, z up). Angles in radians, lengths in metres.
 NumPy only.
@@ -85,6 +85,38 @@ def tool_twist(joints: ArrayLike, velocities: ArrayLike) -> FloatArray:
         ConfigError: Not seven numbers each.
     """
     return np.asarray(tool_jacobian(joints) @ np.array(_seven(velocities)))
+
+
+def tool_twists(joints: FloatArray, velocities: FloatArray) -> FloatArray:
+    """Return the tool's velocities (n, 6) along a motion, all samples at once.
+
+    Args:
+        joints: (n, 7) rad.
+        velocities: (n, 7) rad/s.
+    """
+    count = len(joints)
+    x, y, z = (np.tile(axis, (count, 1)) for axis in np.eye(3))
+    place, turning, moment = np.zeros((count, 3)), np.zeros((count, 3)), np.zeros((count, 3))
+    cosines, sines = np.cos(joints), np.sin(joints)
+    for index, (dx, dy, dz, turn) in enumerate(_CHAIN):
+        place = place + dx * x + dy * y + dz * z
+        if turn > 0:
+            y, z = z, -y
+        elif turn < 0:
+            y, z = -z, y
+        c, s = cosines[:, index, None], sines[:, index, None]
+        x, y = c * x + s * y, c * y - s * x
+        spin = velocities[:, index, None] * z
+        turning = turning + spin
+        moment = moment + _cross(spin, place)
+    tool = place + (_FLANGE_M + _TOOL_M) * z
+    return np.concatenate([_cross(turning, tool) - moment, turning], axis=1)
+
+
+def _cross(first: FloatArray, second: FloatArray) -> FloatArray:
+    a, b, c = first.T
+    u, v, w = second.T
+    return np.stack([b * w - c * v, c * u - a * w, a * v - b * u], axis=1)
 
 
 def tool_state(joints: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:

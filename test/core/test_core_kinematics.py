@@ -15,6 +15,7 @@ from dppo_ros.core.kinematics import (
     tool_pose,
     tool_state,
     tool_twist,
+    tool_twists,
 )
 from dppo_ros.core.rotations import rotation_vector_from_matrix, rotation_z
 
@@ -90,6 +91,13 @@ def test_links_and_tool_are_where_the_simulated_arm_has_them(seed: int) -> None:
     mujoco.mj_jacSite(model, data, linear, angular, tool)
     twist = np.concatenate([linear @ data.qvel, angular @ data.qvel])
     np.testing.assert_allclose(tool_twist(joints, velocities), twist, atol=1e-9)
+
+
+def test_many_twists_at_once_are_the_single_ones() -> None:
+    rng = np.random.default_rng(1)
+    joints, velocities = rng.uniform(LOWER, UPPER, (20, 7)), rng.normal(size=(20, 7))
+    single = [tool_twist(q, v) for q, v in zip(joints, velocities, strict=True)]
+    np.testing.assert_allclose(tool_twists(joints, velocities), single, atol=1e-12)
 
 
 def test_wrong_number_of_joints_is_refused() -> None:
