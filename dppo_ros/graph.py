@@ -115,6 +115,7 @@ class NodeSpec:
         restarts: How often it is started again when its process dies.
         ends_run: Whether the end of its process is the end of the run.
         program: Module in ``dppo_ros.nodes`` and parameter file; empty: those of its name.
+        grace_s: How long its process may take to end when it is asked to (s).
     """
 
     name: str
@@ -125,6 +126,7 @@ class NodeSpec:
     restarts: int = 0
     ends_run: bool = False
     program: str = ""
+    grace_s: float = 10.0
 
     @property
     def module(self) -> str:

@@ -43,7 +43,8 @@ UPSTREAM_KEYWORDS = {
     "launch_ros.actions": {
         "LifecycleNode": {
             "package", "executable", "name", "namespace", "parameters", "remappings", "arguments",
-            "respawn", "respawn_delay", "output", "sigterm_timeout", "sigkill_timeout", "emulate_tty", "condition", "prefix",
+            "respawn", "respawn_delay", "output", "sigterm_timeout", "sigkill_timeout",
+            "emulate_tty", "condition", "prefix",
         },
     },
     "launch_ros.event_handlers": {
