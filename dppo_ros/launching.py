@@ -38,7 +38,7 @@ from lifecycle_msgs.msg import Transition
 from dppo_ros import graph
 from dppo_ros.bringup import CONFIGURE, GOALS, BringUp, Request
 from dppo_ros.paths import PACKAGE
-from dppo_ros.shared_memory import describe, remove_abandoned
+from dppo_ros.shared_memory import removal_line, remove_abandoned
 
 RETRY_S = 5.0
 TRANSITION_IDS = {
@@ -83,7 +83,7 @@ def start(context: LaunchContext, fixed: Mapping[str, str]) -> list[Action]:
         if argument.name not in fixed
     }
     plan = graph.plan({**values, **fixed})
-    if left_behind := describe(*remove_abandoned()):
+    if left_behind := removal_line(*remove_abandoned()):
         print(left_behind)
     bringup = BringUp([launch.node.name for launch in plan.nodes])
     actions: list[Action] = [

@@ -39,7 +39,7 @@ def remove_abandoned(folder: Path = FOLDER, young_s: float = _YOUNG_S) -> tuple[
     return count, size
 
 
-def describe(count: int, size: int) -> str:
+def removal_line(count: int, size: int) -> str:
     """Return one line for people about what was removed, empty for nothing."""
     if not count:
         return ""

@@ -29,7 +29,7 @@ from rclpy.utilities import try_shutdown
 from dppo_ros.bringup import GOALS, BringUp, Request
 from dppo_ros.graph import NodeLaunch, Plan
 from dppo_ros.nodes.process import SUPERVISOR_VARIABLE
-from dppo_ros.shared_memory import describe, remove_abandoned
+from dppo_ros.shared_memory import removal_line, remove_abandoned
 from dppo_ros.transitions import Transitions
 
 EXIT_OK, EXIT_DEFECT, EXIT_REFUSED, EXIT_NOT_ASSEMBLED = 0, 1, 2, 3
@@ -130,7 +130,7 @@ class Supervisor:
         """Return the exit code: 0 assembled, 3 not assembled, 2 refused, 1 failed, 128 + signal."""
         for name, value in self._plan.environment.items():
             os.environ.setdefault(name, value)
-        if left_behind := describe(*remove_abandoned()):
+        if left_behind := removal_line(*remove_abandoned()):
             self._echo("up", left_behind)
         previous = {
             number: signal.signal(number, self._on_signal)
