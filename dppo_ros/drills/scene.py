@@ -30,7 +30,7 @@ _START_S = 30.0
 _CONFIRM_S = 0.4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Setup:
     """How the graph of a drill is started; drills with the same setup can share one graph.
 
