@@ -32,8 +32,8 @@ def horizon_plot(evaluation: Evaluation) -> str:
     figure = Figure(figsize=(9.6, 2.6), layout="constrained")
     axes = figure.subplots(1, 3)
     kinds = (
-        ("distance to the executed goal, median and p90", "mm"),
-        ("angle to the executed goal, median and p90", "deg"),
+        ("distance: median, p90 dotted", "mm"),
+        ("angle: median, p90 dotted", "deg"),
         ("gripper differs", "share of ticks"),
     )
     for index, contender in enumerate(evaluation.contenders):
@@ -123,7 +123,7 @@ def timelines_plot(evaluation: Evaluation) -> str:
 
 def outliers_plot(evaluation: Evaluation) -> str:
     """Return, for each bag and bundle, which share of observations and actions is outside."""
-    figure = Figure(figsize=(9.6, 0.9 + 0.2 * len(evaluation.episodes)), layout="constrained")
+    figure = Figure(figsize=(9.6, 0.9 + 0.28 * len(evaluation.episodes)), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
     rows = np.arange(len(evaluation.episodes))
     for index, contender in enumerate(evaluation.contenders):
@@ -134,17 +134,19 @@ def outliers_plot(evaluation: Evaluation) -> str:
             [100 * cell.actions.share for cell in cells],
         )
         for panel, values in zip(axes, columns, strict=True):
-            panel.plot(values, rows, "o", color=colour(index), ms=5, alpha=0.85)
+            offset = (index - (len(evaluation.contenders) - 1) / 2) * 0.5
+            panel.plot(values, rows + offset / len(evaluation.contenders), "o",
+                       color=colour(index), ms=5)  # fmt: skip
     titles = (
-        ("observations with a number outside of training", "%"),
-        ("score of the observations, p99", "half-ranges"),
-        ("predicted actions outside of training", "%"),
+        ("observations outside", "% of observations"),
+        ("score of observations, p99", "half-ranges"),
+        ("predicted actions outside", "% of actions"),
     )
     for panel, (title, unit) in zip(axes, titles, strict=True):
         style(panel, title, "")
         panel.title.set_fontsize(7)
         panel.set_xlabel(unit, fontsize=7)
-        panel.set_xlim(left=min(0.0, panel.get_xlim()[0]))
+        panel.set_xlim(-0.04 * max(panel.get_xlim()[1], 1.0), max(panel.get_xlim()[1], 1.0))
     axes[0].set_yticks(rows, [episode.label for episode in evaluation.episodes], fontsize=7)
     axes[0].invert_yaxis()
     return to_svg(figure)
