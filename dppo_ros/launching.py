@@ -35,7 +35,7 @@ from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
-from dppo_ros import graph, shared_memory
+from dppo_ros import graph
 from dppo_ros.bringup import CONFIGURE, GOALS, BringUp, Request
 from dppo_ros.paths import PACKAGE
 from dppo_ros.shared_memory import removal_line, remove_abandoned
