@@ -50,7 +50,7 @@ def add(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     parser.add_argument("--cameras", type=Path, metavar="FILE", help="another cameras.yaml")
     parser.add_argument(
-        "--noise", type=float, default=4.0, help="noise of a pixel, grey levels (default: 4)"
+        "--noise", type=float, default=2.0, help="noise of a pixel, grey levels (default: 2)"
     )
     parser.add_argument(
         "--blur", type=float, default=0.7, help="blur of the picture, px (default: 0.7)"

@@ -29,6 +29,7 @@ from sim_training.envs.furniture.scene import PhysicsOptions, build_mjcf, number
 
 _PIXELS_PER_CELL = 16
 _PLATE_HALF_THICKNESS_M = 0.00005
+_HIDDEN_GROUP = "5"
 _DRAWN_DISTANCE_M = (0.05, 10.0)
 
 # Frames of the layout that are not those of a body: the tag frame, seen from the robot base, and
@@ -73,6 +74,8 @@ def build_camera_model(layout: TagLayout, cameras: Sequence[Camera]) -> mujoco.M
         _add_plate(root, placement, assets)
     for camera in cameras:
         _add_camera(world, camera)
+    # The wires inside the bores: almost half of everything there is to draw, and out of sight.
+    _child(root, "default/default[@class='bore_thread']/geom").set("group", _HIDDEN_GROUP)
     return mujoco.MjModel.from_xml_string(ET.tostring(root, encoding="unicode"), assets)
 
 
