@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import time
 import traceback
@@ -183,6 +184,9 @@ class ManagedNode(LifecycleNode):
         self._await_listeners()
         result = self._attempt("activate", self.activate)
         self.active = result == TransitionCallbackReturn.SUCCESS
+        # What was loaded lives as long as the node: searching it for garbage only costs pauses.
+        gc.collect()
+        gc.freeze()
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -119,11 +119,11 @@ class SimNode(ManagedNode):
         robot = state.robot
         tool = [*robot.tool_position, *quaternion_from_matrix(robot.base_from_tool)]
         twist = [*robot.tool_linear_velocity, *robot.tool_angular_velocity]
-        self._pose.publish(messages.encode_pose(stamp_ns, BASE_FRAME, tool))
-        self._twist.publish(messages.encode_twist(stamp_ns, BASE_FRAME, twist))
         for name, publisher in self._parts.items():
             pose = state.tag_from_part[name]
             publisher.publish(messages.encode_pose(stamp_ns, TAG_FRAME, pose))
+        self._pose.publish(messages.encode_pose(stamp_ns, BASE_FRAME, tool))
+        self._twist.publish(messages.encode_twist(stamp_ns, BASE_FRAME, twist))
         self._send_status(stamp_ns, state, episode)
 
     def episode_ended(self, episode: Episode) -> None:

@@ -256,8 +256,9 @@ class TwinLoop:
         """One control period: report, take the command, advance the physics."""
         state = self._cell.state()
         ended = self._judge(state)
-        self._output.send_tick(self._time_ns, state, self.episode)
+        # Joints first: joints and part poses make the observation, the rest can wait.
         self._output.send_joints(self._time_ns, state)
+        self._output.send_tick(self._time_ns, state, self.episode)
         self._output.send_clock(self._time_ns)
         if ended:
             self._output.episode_ended(self.episode)
