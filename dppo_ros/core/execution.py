@@ -38,7 +38,8 @@ class ExecutionSettings:
             older predictions count more (ACT uses 0.01), below 0 newer ones.
         rtc_schedule: How the pull towards the old chunk fades behind the frozen steps.
         rtc_delay_steps: Steps that are frozen; -1 estimates them from measured delays.
-        observation_latency_s: Age of a measurement when it is stamped (s).
+        observation_latency_s: Age of an observation when it is stamped (s), beyond what was
+            corrected where its streams were aligned.
         action_latency_s: Time from sending an action to its effect (s); it is sent so much earlier.
     """
 

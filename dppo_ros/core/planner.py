@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from dppo_ros.core.realtime_chunking import DelayEstimator
 
 Float32Array = NDArray[np.float32]
 _RECEDING = ExecutionSettings()
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 class Runtime(Protocol):
@@ -77,10 +79,12 @@ class Query:
     Attributes:
         stamp_ns: Time of the newest observation (ns).
         window: (cond_steps, obs_dim) float32, raw units, oldest first.
+        rgb: Images of the manifest's ``image_shape``, newest last; None for policies without.
     """
 
     stamp_ns: int
     window: Float32Array
+    rgb: NDArray[np.uint8] | None = None
 
 
 def noise_generator(seed: int, stamp_ns: int) -> np.random.Generator:
@@ -124,7 +128,10 @@ class ChunkPlanner:
         fixed = settings.rtc_delay_steps if settings.mode == RTC else 0
         largest = largest_delay_steps(manifest, settings)
         self._delay = DelayEstimator(self.period_ns, largest, fixed)
-        self._history: deque[AlignedObservation] = deque(maxlen=manifest.cond_steps)
+        self._image_steps = manifest.image_shape[0] if manifest.image_shape else 0
+        self._history: deque[tuple[AlignedObservation, NDArray[np.uint8] | None]] = deque(
+            maxlen=max(manifest.cond_steps, self._image_steps)
+        )
         self._next_query_ns: int | None = None
 
     def reset(self) -> None:
@@ -134,17 +141,23 @@ class ChunkPlanner:
         self._delay.reset()
         self._next_query_ns = None
 
-    def observe(self, observation: AlignedObservation) -> Query | None:
+    def observe(
+        self, observation: AlignedObservation, rgb: NDArray[np.uint8] | None = None
+    ) -> Query | None:
         """Take an observation into the history and return a query when one is due.
 
         After a gap the history starts anew: mixing instants that are not one period apart would
         show the policy something that it never saw in training.
+
+        Args:
+            observation: The newest observation.
+            rgb: (C, h, w) images of that instant, for policies that see images.
         """
         if self._history:
-            gap_ns = observation.stamp_ns - self._history[-1].stamp_ns
+            gap_ns = observation.stamp_ns - self._history[-1][0].stamp_ns
             if abs(gap_ns - self.period_ns) > self.period_ns // 2:
                 self._history.clear()
-        self._history.append(observation)
+        self._history.append((observation, rgb))
         if not self._is_due(observation.stamp_ns):
             return None
         self._next_query_ns = observation.stamp_ns + self._execute_ns
@@ -152,9 +165,13 @@ class ChunkPlanner:
 
     def query_now(self) -> Query:
         """Return a query on the present history, whether or not one is due."""
-        vectors = [entry.vector for entry in self._history]
-        padding = [vectors[0]] * (self._cond_steps - len(vectors))
-        return Query(self._history[-1].stamp_ns, np.stack([*padding, *vectors]))
+        vectors = [observation.vector for observation, _ in self._history]
+        images = [rgb for _, rgb in self._history if rgb is not None]
+        return Query(
+            self._history[-1][0].stamp_ns,
+            _newest(vectors, self._cond_steps),
+            _newest(images, self._image_steps) if images else None,
+        )
 
     def retry(self) -> None:
         """Make the next observation a query, after one that got no answer."""
@@ -184,13 +201,11 @@ class ChunkPlanner:
         noise = self._runtime.sample_noise(noise_generator(self._seed, query.stamp_ns))
         delay = self._delay.steps() if delay_steps is None else delay_steps
         guidance = self._execution.guidance(query.stamp_ns, delay)
+        extra: dict[str, Any] = {} if query.rgb is None else {"rgb": query.rgb}
+        if guidance is not None:
+            extra |= {"prefix": guidance.prefix, "prefix_weight": guidance.weight}
         start = time.perf_counter_ns()
-        if guidance is None:
-            predicted = self._runtime.infer(query.window, noise)
-        else:
-            predicted = self._runtime.infer(
-                query.window, noise, prefix=guidance.prefix, prefix_weight=guidance.weight
-            )
+        predicted = self._runtime.infer(query.window, noise, **extra)
         latency_ns = time.perf_counter_ns() - start
         return PlannedChunk(
             stamp_ns=query.stamp_ns - self._lead_ns,
@@ -211,3 +226,9 @@ class ChunkPlanner:
         return self._next_query_ns is None or (
             stamp_ns >= self._next_query_ns - self.period_ns // 2
         )
+
+
+def _newest(entries: Sequence[NDArray[_Number]], count: int) -> NDArray[_Number]:
+    """Return the newest entries stacked, oldest first; the first one stands in for missing ones."""
+    chosen = list(entries[-count:])
+    return np.stack([*[chosen[0]] * (count - len(chosen)), *chosen])

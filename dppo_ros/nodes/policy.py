@@ -13,6 +13,9 @@ import threading
 import traceback
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dppo_ros import messages
 from dppo_ros.core.aligner import AlignedObservation
 from dppo_ros.core.bundle import load_bundle
@@ -20,12 +23,14 @@ from dppo_ros.core.bundle_watch import BundleWatch
 from dppo_ros.core.diagnostics import EventCounts, LatencyWindow, RateMonitor
 from dppo_ros.core.errors import DppoError
 from dppo_ros.core.observation_gate import ObservationGate
+from dppo_ros.core.picture_window import SeenObservation
 from dppo_ros.core.planner import ChunkPlanner, PlannedChunk, Query
 from dppo_ros.core.punctuality import Arrival, Punctuality
 from dppo_ros.core.runtime import PolicyRuntime
 from dppo_ros.messages import RosObject
 from dppo_ros.nodes.base import ManagedNode, publish_diagnostics
 from dppo_ros.nodes.newest import Newest
+from dppo_ros.nodes.policy_pictures import PolicyPictures
 from dppo_ros.nodes.policy_setup import execution_settings, session_settings, slow_inference
 from dppo_ros.nodes.process import run
 from dppo_ros.parameters.policy import POLICY
@@ -83,6 +88,11 @@ class PolicyNode(ManagedNode):
             self._manifest, runtime, self.integer("seed"), execution_settings(self)
         )
         self._punctuality = Punctuality(self._planner.period_ns)
+        self._pictures = (
+            PolicyPictures(self, self._manifest, self._on_seen)
+            if self._manifest.image_shape is not None
+            else None
+        )
         self.subscribe("policy/observation", self._on_message)
         self._chunk = self.advertise("policy/chunk")
         self._status = self.advertise("policy/status")
@@ -118,6 +128,8 @@ class PolicyNode(ManagedNode):
         self._planner.reset()
         self._gate.reset()
         self._punctuality.reset()
+        if self._pictures is not None:
+            self._pictures.window.reset()
 
     def _on_pause(self, request: RosObject, response: RosObject) -> RosObject:
         """Stop or resume asking; chunks that were sent run out."""
@@ -141,8 +153,20 @@ class PolicyNode(ManagedNode):
             self.warn("the clock went back; starting anew")
             self._planner.reset()
             self._punctuality.reset()
+            if self._pictures is not None:
+                self._pictures.window.reset()
         self._rate.tick(stamp_ns)
-        query = self._planner.observe(AlignedObservation(stamp_ns, checked.vector))
+        observation = AlignedObservation(stamp_ns, checked.vector)
+        if self._pictures is None:
+            self._ask(observation, None)
+        else:
+            self._pictures.add(self._pictures.window.add_observation(observation))
+
+    def _on_seen(self, seen: SeenObservation) -> None:
+        self._ask(seen.observation, seen.rgb)
+
+    def _ask(self, observation: AlignedObservation, rgb: NDArray[np.uint8] | None) -> None:
+        query = self._planner.observe(observation, rgb)
         if query is None or self._is_stale(query):
             return
         if self._queries.put(_Asked(query, self.now_ns())):
@@ -233,6 +257,7 @@ class PolicyNode(ManagedNode):
         return {
             **self._counts.as_dict(),
             **self._gate.counts.as_dict(),
+            **({} if self._pictures is None else self._pictures.window.counts.as_dict()),
             "delays_cut": self._planner.delays_cut,
         }
 

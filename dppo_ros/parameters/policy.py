@@ -51,7 +51,7 @@ POLICY = (
     Parameter(
         "observation_latency_s",
         0.0,
-        "age of a measurement when it is stamped (s); chunks begin so much earlier",
+        "age of observations when they are stamped, beyond what the observation node corrects (s)",
         0.0,
         1.0,
     ),
@@ -72,6 +72,18 @@ POLICY = (
         "warn",
         "when the median inference is longer than the control period",
         choices=("warn", "refuse"),
+    ),
+    Parameter(
+        "cameras",
+        "",
+        "cameras of a policy that sees images, in the order of its training, by comma",
+    ),
+    Parameter(
+        "max_picture_age_s",
+        0.1,
+        "how much older than its observation a picture may be (s)",
+        0.0,
+        2.0,
     ),
     Parameter("max_observation_age_s", 0.3, "older observations are refused (s)", 0.001, 10.0),
     Parameter(

@@ -21,6 +21,7 @@ class Manifest:
     name = "fake"
     act_steps = 4
     cond_steps = 2
+    image_shape: tuple[int, ...] | None = None
     control_period_ns = PERIOD_NS
 
 

@@ -25,6 +25,7 @@ NOISE_GAIN = 0.002
 CENTRE_M = (0.55, 0.03, 0.16)
 SWAY_M = 0.01
 OBS_DIM, ACTION_DIM = 58, 10
+IMAGE_SHAPE, BRIGHTNESS_GAIN = (2, 3, 4, 4), 1e-3
 
 
 def gentle_actions(
@@ -38,12 +39,13 @@ def gentle_actions(
     return actions
 
 
-def write_gentle_bundle(folder: Path, guided: bool = False) -> PolicyBundle:
+def write_gentle_bundle(folder: Path, guided: bool = False, seeing: bool = False) -> PolicyBundle:
     """Write the bundle and return it.
 
     Args:
         folder: Where to.
         guided: Its graph takes a prefix: action' = (1 - weight) action + weight prefix.
+        seeing: It sees two images of one camera; their brightness is added to the gripper value.
     """
     generator = np.random.default_rng(0)
     observation = generator.standard_normal((2, COND_STEPS, OBS_DIM), dtype=np.float32)
@@ -69,6 +71,7 @@ def write_gentle_bundle(folder: Path, guided: bool = False) -> PolicyBundle:
         data_hash="1" * 64,
         parity={"max_abs_error": 1e-6},
         guidance=guided,
+        image_shape=IMAGE_SHAPE if seeing else None,
     )
     golden = {
         "observation": observation,
@@ -81,7 +84,11 @@ def write_gentle_bundle(folder: Path, guided: bool = False) -> PolicyBundle:
         golden |= {"prefix": prefix, "prefix_weight": weight}
         kept = (1.0 - weight[:, :ACT_STEPS, None]) * golden["actions"]
         golden["actions"] = kept + (weight[..., None] * prefix)[:, :ACT_STEPS]
-    return write_bundle(folder, manifest, _graph(guided), golden)
+    if seeing:
+        golden["rgb"] = generator.integers(0, 256, (2, *IMAGE_SHAPE), dtype=np.uint8)
+        brightness = golden["rgb"].mean(axis=(1, 2, 3, 4), dtype=np.float64)
+        golden["actions"][..., 9] += (BRIGHTNESS_GAIN * brightness).astype(np.float32)[:, None]
+    return write_bundle(folder, manifest, _graph(guided, seeing), golden)
 
 
 def _pattern() -> NDArray[np.float32]:
@@ -99,7 +106,7 @@ def _noise_mask() -> NDArray[np.float32]:
     return mask
 
 
-def _graph(guided: bool) -> bytes:
+def _graph(guided: bool, seeing: bool) -> bytes:
     rotation = np.zeros((OBS_DIM, ACTION_DIM), dtype=np.float32)
     rotation[3:9, 3:9] = np.eye(6)
     constants = {
@@ -118,11 +125,13 @@ def _graph(guided: bool) -> bytes:
         helper.make_node("Slice", ["noise", "zero", "act_steps", "axis"], ["head"]),
         helper.make_node("Mul", ["head", "gain"], ["shaken"]),
         helper.make_node("Add", ["pattern", "shaken"], ["moved"]),
-        helper.make_node("Add", ["moved", "turned"], ["plain" if guided else "actions"]),
+        helper.make_node(
+            "Add", ["moved", "turned"], ["plain" if guided else "blind" if seeing else "actions"]
+        ),
     ]
 
-    def value(name: str, *sizes: int) -> object:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes])
+    def value(name: str, *sizes: int, kind: int = TensorProto.FLOAT) -> object:
+        return helper.make_tensor_value_info(name, kind, ["batch", *sizes])
 
     inputs = [value("observation", COND_STEPS, OBS_DIM), value("noise", HORIZON_STEPS, ACTION_DIM)]
     if guided:
@@ -137,6 +146,18 @@ def _graph(guided: bool) -> bytes:
             helper.make_node("Mul", ["plain", "kept"], ["free"]),
             helper.make_node("Mul", ["goal", "weight"], ["held"]),
             helper.make_node("Add", ["free", "held"], ["actions"]),
+        ]
+    if seeing:
+        inputs.append(value("rgb", *IMAGE_SHAPE, kind=TensorProto.UINT8))
+        gripper = np.zeros(ACTION_DIM, dtype=np.float32)
+        gripper[9] = BRIGHTNESS_GAIN
+        constants |= {"gripper": gripper, "shape": np.array([-1, 1, 1])}
+        nodes += [
+            helper.make_node("Cast", ["rgb"], ["pixels"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3, 4]),
+            helper.make_node("Reshape", ["mean", "shape"], ["brightness"]),
+            helper.make_node("Mul", ["brightness", "gripper"], ["seen"]),
+            helper.make_node("Add", ["blind", "seen"], ["actions"]),
         ]
     graph = helper.make_graph(
         nodes,

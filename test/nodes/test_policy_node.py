@@ -16,6 +16,7 @@ from gentle_policy import COND_STEPS, gentle_actions, write_gentle_bundle
 from dppo_ros import messages
 from dppo_ros.core.observation import furniture_observation_spec
 from dppo_ros.core.planner import noise_generator
+from dppo_ros.picture_messages import PictureMessage
 
 pytestmark = pytest.mark.ros
 rclpy = pytest.importorskip("rclpy")
@@ -116,8 +117,7 @@ def test_repeated_old_and_future_observations_are_refused_with_reasons(robot: Ro
     policy = robot.harness.nodes["policy"]
     for reason in ("its stamp was there before", "100.0 ms older", "lies 3"):
         robot.harness.until(lambda text=reason: policy.said(text), reason)
-    counts = robot.status()
-    assert (counts["duplicate"], counts["out_of_order"]) == ("0", "0")  # of the chunk before them
+    robot.harness.until(lambda: robot.chunks, "the chunk of the first one")
     robot.observe(now_ns + 4 * PERIOD_NS)
     robot.harness.until(lambda: len(robot.chunks) == 2, "the next chunk")
     robot.harness.until(lambda: len(robot.statuses) == 2, "its status")
@@ -195,6 +195,45 @@ def test_rtc_freezes_what_is_committed_and_says_so(harness: Harness, tmp_path: P
     counts = robot.status()
     assert (counts["execution"], counts["delay_steps"]) == ("rtc", "1")
     assert (counts["frozen_steps"], counts["blended_steps"]) == ("1", "1")
+
+
+def test_a_policy_that_sees_gets_the_pictures_of_the_instant(
+    harness: Harness, tmp_path: Path
+) -> None:
+    bundle = write_gentle_bundle(tmp_path / "seeing", seeing=True)
+    harness.bring_up("policy", bundle=str(bundle.path), cameras="left", execute_steps=1)
+    robot = Robot(harness)
+    pictures = harness.publisher("camera/left/color/image_raw")
+    shown = PictureMessage("left", 16, 8)
+
+    def show(stamp_ns: int, value: int) -> None:
+        shown.pixels[:] = value
+        pictures.publish(shown.stamped(stamp_ns))
+
+    start_ns = harness.now_ns()
+    robot.observe(start_ns)
+    show(start_ns - 20_000_000, 100)
+    show(start_ns + 10_000_000, 250)
+    harness.until(lambda: robot.chunks, "a chunk")
+    show(start_ns + PERIOD_NS, 50)
+    robot.observe(start_ns + PERIOD_NS)
+    harness.until(lambda: len(robot.chunks) == 2, "another chunk")
+    grips = [messages.decode_chunk(chunk).actions[0, 9] for chunk in robot.chunks]
+    assert grips == pytest.approx([-1.0 + 1e-3 * 100, -1.0 + 1e-3 * (100 + 50) / 2])
+
+
+@pytest.mark.parametrize(("cameras", "sentence"), [
+    ("", "cameras is '', but bundle 'gentle' sees 1 camera(s); name them"),
+    ("lfet", "unknown camera 'lfet'; did you mean 'left'"),
+])  # fmt: skip
+def test_cameras_that_do_not_fit_the_bundle_are_refused(
+    harness: Harness, tmp_path: Path, cameras: str, sentence: str
+) -> None:
+    bundle = write_gentle_bundle(tmp_path / "seeing", seeing=True)
+    node = harness.start("policy", bundle=str(bundle.path), cameras=cameras)
+    assert not harness.transition("policy", "configure")
+    assert node.finish() == 0
+    assert node.said(sentence)
 
 
 @pytest.mark.parametrize(
