@@ -2,8 +2,8 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
 # Makes sure of the system libraries: `system.sh PYTHON`. As root it installs what is missing with
-# apt-get; otherwise it prints the command. Only a Python without venv is fatal: rendering is
-# optional, everything else works without it.
+# apt-get; otherwise it prints the command. Only a Python without venv is fatal: rendering and
+# cameras are optional, everything else works without them.
 python=$1
 missing=""
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing="python3-venv"
@@ -13,6 +13,8 @@ has_library libEGL.so.1 && has_library libGLESv2.so.2 || missing="$missing libeg
 # The software renderer is a plugin of Mesa, found by file.
 ls /usr/lib/*/dri/swrast_dri.so >/dev/null 2>&1 || ls /usr/lib/*/libgallium-*.so >/dev/null 2>&1 ||
     missing="$missing libgl1-mesa-dri"
+has_library libusb-1.0.so.0 || missing="$missing libusb-1.0-0"
+# The RealSense library talks to cameras through it, and does not load without.
 has_library libusb-1.0.so.0 || missing="$missing libusb-1.0-0"
 
 missing=$(echo $missing)
