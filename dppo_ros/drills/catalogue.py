@@ -59,7 +59,7 @@ DRILLS: tuple[Drill, ...] = (
     Drill("cpu-starved", processes.starved, processes.PLAIN),
     Drill("policy-killed", processes.policy_killed, processes.PLAIN),
     Drill("observation-killed", processes.observation_killed, processes.PLAIN),
-    Drill("command-killed", processes.command_killed, processes.PLAIN, fatal=True),
+    Drill("command-killed", processes.command_killed, processes.PLAIN),
     Drill("clock-ahead", processes.clock_ahead, processes.SIMULATED_TIME),
     Drill("clock-behind", processes.clock_behind, processes.SIMULATED_TIME),
     Drill("bundle-swapped", processes.bundle_swapped, None),

@@ -209,15 +209,24 @@ class Scene:
         return self._judged(outcome, problems)
 
     def fault_that_ends_commands(self, drill: str, make: Callable[[], object]) -> Outcome:
-        """Make a fault after which nobody commands the robot; it has to come to rest."""
+        """Make a fault after which nobody commands the robot, until a process is back.
+
+        The robot has to come to rest; how long after the fault it moves again is told as well.
+        """
         self.begin()
         stage, timeline = self.stage, self.stage.timeline
         fault_ns = time.time_ns()
         make()
         rested = stage.wait(lambda: timeline.robot_rest_ms(fault_ns) is not None, _REACT_S)
-        time.sleep(_CONFIRM_S)
+        outcome = self._measured(drill, STOPS, fault_ns)
         problems = [] if rested else [f"robot not at rest within {_REACT_S:g} s"]
-        return self._judged(self._measured(drill, STOPS, fault_ns), problems)
+        stage.wait(lambda: timeline.state_after_ms(fault_ns, RUNNING), _RECOVER_S)
+        moment = timeline.state_after_ms(fault_ns, RUNNING)
+        if moment is None:
+            problems.append(f"not running again within {_RECOVER_S:g} s")
+        else:
+            outcome = replace(outcome, recovered_ms=moment[0])
+        return self._judged(outcome, problems)
 
     def _first_touch(self, fault_ns: int) -> int:
         """Return when the first message was touched: a spoiled topic may be silent for a while."""
