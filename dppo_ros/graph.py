@@ -24,6 +24,7 @@ from dppo_ros.parameters.player import PLAYER
 from dppo_ros.parameters.policy import POLICY
 from dppo_ros.parameters.recorder import RECORDER
 from dppo_ros.parameters.sim import SIM
+from dppo_ros.parameters.tag import TAG
 from dppo_ros.paths import PACKAGE, find_bundle, ros_config, share_directory
 
 
@@ -85,6 +86,13 @@ ARGUMENTS: tuple[Argument, ...] = tuple(
             "where part poses come from: the simulator, the cameras, or a tracker of your own on "
             "parts/*; auto takes the simulator in the twin and the cameras on a robot",
             choices=("auto", "truth", "cameras", "external"),
+        ),
+        Parameter(
+            "extrinsics",
+            "auto",
+            "where the cameras are: as calibrated (file), as config/cameras.yaml has it (nominal) "
+            "or measured on the base tags at the start; auto: nominal in the twin, else the file",
+            choices=("auto", "file", "nominal", "tags"),
         ),
         Parameter(
             "own_cameras",
@@ -158,6 +166,10 @@ NODES: tuple[NodeSpec, ...] = (
     NodeSpec(
         "observation", "observation_node", OBSERVATION,
         {"bundle": "bundle", "part_source": "part_source"}, restarts=2,
+    ),
+    NodeSpec(
+        "tag", "tag_node", TAG, {"extrinsics": "extrinsics_source"}, condition="tracking",
+        restarts=2,
     ),
     NodeSpec(
         "player", "player_node", PLAYER,
@@ -283,6 +295,9 @@ def derived_values(values: Mapping[str, Value]) -> dict[str, Value]:
     return {
         "part_source": "truth" if poses == "truth" else "parts",
         "tracking": poses == "cameras",
+        "extrinsics_source": str(values["extrinsics"]).replace(
+            "auto", "nominal" if sim else "file"
+        ),
         "sim_cameras": poses == "cameras" and sim,
         "camera_nodes": poses == "cameras" and not (sim or replay) and bool(values["own_cameras"]),
         **{f"camera.{camera.name}": camera.name for camera in shipped_cameras()},

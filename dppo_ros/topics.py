@@ -57,7 +57,7 @@ TRUTH_EXAMPLE = f"truth/{TRACKED[0]}/pose"
 TOPICS: tuple[Topic, ...] = (
     Topic("clock", _CLOCK, "clock", "sim", ("tag", "observation", "policy", "command", "display"),
           "simulated time, where it is used"),
-    Topic("joint_states", _JOINTS, "observation", "sim", ("observation", "display"),
+    Topic("joint_states", _JOINTS, "observation", "sim", ("tag", "observation", "display"),
           "arm and finger joints"),
     Topic("tool_pose", _POSE, "observation", "sim",
           ("observation.topics", "command"), "measured tool pose"),

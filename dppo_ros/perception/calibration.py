@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dppo_ros.core.errors import ConfigError
-from dppo_ros.core.observation import tag_pose_from_base
 from dppo_ros.core.rotations import FloatArray, matrix_from_quaternion, quaternion_from_matrix
 from dppo_ros.perception.detector import TagDetection
 from dppo_ros.perception.lens import Lens
@@ -88,6 +87,16 @@ class CameraCalibration:
     spread_rad: float
     residual_px: float
     date: str
+
+    @property
+    def summary(self) -> str:
+        """Return one line for people."""
+        x, y, z = self.frame_from_camera.position
+        return (
+            f"{self.camera}: at ({x:.4f}, {y:.4f}, {z:.4f}) m in the tag frame, {self.frames} "
+            f"frames, spread {self.spread_m * 1e3:.2f} mm and "
+            f"{np.degrees(self.spread_rad):.3f} deg, residual {self.residual_px:.2f} px"
+        )
 
     def view(self, lens: Lens | None = None, tolerance_px: float = 1.0) -> View:
         """Return the camera for pose fits.
@@ -230,16 +239,3 @@ def mean_quaternion(quaternions: ArrayLike) -> FloatArray:
     """Return the mean (4,) of quaternions (n, 4), whatever their signs."""
     values = np.asarray(quaternions, dtype=np.float64)
     return np.asarray(np.linalg.eigh(values.T @ values)[1][:, -1])
-
-
-def nominal_view(camera: str, lens: Lens, position_m: ArrayLike, quaternion: ArrayLike) -> View:
-    """Return a camera whose optical frame is given in the robot base frame.
-
-    Args:
-        camera: Its name.
-        lens: Its intrinsics.
-        position_m: (3,) m, base frame.
-        quaternion: (4,) xyzw, base_from_camera.
-    """
-    pose = tag_pose_from_base(position_m, matrix_from_quaternion(quaternion))
-    return View(camera, lens, Rigid.from_pose(pose).inverse())

@@ -22,6 +22,14 @@ _ADVICE = "calibrate again with 'dppo-ros calibrate'"
 _UNIT = 1e-6
 
 
+def calibration_path(given: str) -> Path:
+    """Return the calibration file: the given one, or the usual place in the ROS home."""
+    if given:
+        return Path(given).expanduser().absolute()
+    home = os.environ.get("ROS_HOME", "")
+    return (Path(home) if home else Path.home() / ".ros") / "dppo_ros" / "cameras.json"
+
+
 def write_calibration(path: Path, cameras: Sequence[CameraCalibration]) -> None:
     """Write the calibration of all cameras; an interrupted write leaves the old file.
 

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from cell import FRONT, LAYOUT, LENS, SIDE, sightings
 
+from dppo_ros.cameras import Camera
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.observation import base_pose_from_tag
 from dppo_ros.core.rotations import matrix_from_rotation_vector, quaternion_from_matrix
+from dppo_ros.nodes.tag_cameras import nominal_place
 from dppo_ros.perception.calibration import (
     CalibrationOptions,
     Calibrator,
     CameraCalibration,
     mean_quaternion,
-    nominal_view,
 )
 from dppo_ros.perception.calibration_file import read_calibration, write_calibration
 from dppo_ros.perception.detector import TagDetection
@@ -163,10 +164,11 @@ def test_drift_limits_are_ordered() -> None:
         DriftLimits(warn_m=0.02, refuse_m=0.01)
 
 
-def test_nominal_view_of_a_camera_over_the_tag_origin() -> None:
+def test_nominal_place_of_a_camera_over_the_tag_origin() -> None:
     # One metre above the plate, looking down, picture up = robot forward.
     down = np.array([[0.0, -1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
-    view = nominal_view("top", LENS, [0.3015, 0.0, 1.0], quaternion_from_matrix(down))
-    in_camera = view.camera_from_frame.apply([[0.0, 0.0, 0.0], [0.0, 0.1, 0.0]])
+    x, y, z, w = (float(value) for value in quaternion_from_matrix(down))
+    camera = Camera("c", "", "c", 1280, 720, 30.0, 924.0, (0.3015, 0.0, 1.0), (x, y, z, w))
+    in_camera = nominal_place(camera).inverse().apply([[0.0, 0.0, 0.0], [0.0, 0.1, 0.0]])
     np.testing.assert_allclose(in_camera, [[0, 0, 1], [0, -0.1, 1]], atol=1e-12)
     np.testing.assert_allclose(base_pose_from_tag([0, 0.1, 0, 0, 0, 0, 1])[0], [0.4015, 0, 0])
