@@ -13,7 +13,6 @@ has_library libEGL.so.1 && has_library libGLESv2.so.2 || missing="$missing libeg
 # The software renderer is a plugin of Mesa, found by file.
 ls /usr/lib/*/dri/swrast_dri.so >/dev/null 2>&1 || ls /usr/lib/*/libgallium-*.so >/dev/null 2>&1 ||
     missing="$missing libgl1-mesa-dri"
-has_library libusb-1.0.so.0 || missing="$missing libusb-1.0-0"
 # The RealSense library talks to cameras through it, and does not load without.
 has_library libusb-1.0.so.0 || missing="$missing libusb-1.0-0"
 
