@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 import pytest
 import xacro
+import yaml
 
 from dppo_ros.cameras import shipped_cameras
 from dppo_ros.core.errors import ConfigError
@@ -205,3 +206,15 @@ def test_kinematics_of_the_nodes_follow_the_description(robot: str) -> None:
 def test_unknown_robot_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="panda"):
         robot_description("ur5")
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_description_and_safety_limits_know_the_same_arm(robot: str) -> None:
+    arm = read_arm(robot)
+    path = URDF_FOLDER.parent / "config" / "robots" / f"{robot}.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    hardware = content["hardware"]["joints"]
+    assert arm.names == tuple(content["joint_names"])
+    assert arm.fingers == tuple(content["finger_names"])
+    np.testing.assert_array_equal(arm.lower_rad, hardware["position_min_rad"])
+    np.testing.assert_array_equal(arm.upper_rad, hardware["position_max_rad"])
