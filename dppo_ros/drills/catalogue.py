@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dppo_ros.core.errors import ConfigError, DppoError, unknown_name_message
-from dppo_ros.drills import processes, streams
+from dppo_ros.drills import cameras, processes, streams
 from dppo_ros.drills.outcome import Outcome
 from dppo_ros.drills.scene import Scene, Setup
 
@@ -65,6 +65,13 @@ DRILLS: tuple[Drill, ...] = (
     Drill("bundle-swapped", processes.bundle_swapped, None),
     Drill("qos-joint-states", processes.joints_unheard, None),
     Drill("qos-chunk", processes.chunks_unheard, None),
+    Drill("cameras-unplugged", cameras.all_cameras_lost, cameras.CAMERAS, by_hand=True),
+    Drill("one-camera-unplugged", cameras.one_camera_lost, cameras.CAMERAS, by_hand=True),
+    Drill("tags-covered-briefly", cameras.tags_covered_briefly, cameras.CAMERAS, by_hand=True),
+    Drill("tags-covered-longer", cameras.tags_covered_longer, cameras.CAMERAS, by_hand=True),
+    Drill("tags-covered", cameras.tags_covered, cameras.CAMERAS, by_hand=True),
+    Drill("part-covered", cameras.part_covered, cameras.CAMERAS, by_hand=True),
+    Drill("forged-tags", cameras.forged_tags, cameras.CAMERAS, by_hand=True),
 )
 """Every drill, those of one setup next to each other."""
 

@@ -36,6 +36,13 @@ ABOUT: dict[str, str] = {
     "bundle-swapped": "the bundle is altered while in use, then the policy process dies",
     "qos-joint-states": "the robot's driver publishes best effort",
     "qos-chunk": "chunks are published best effort",
+    "cameras-unplugged": "every camera stops sending, then all are back",
+    "one-camera-unplugged": "one of the cameras stops sending for 2 s",
+    "tags-covered-briefly": "no camera sees a tag for half a second",
+    "tags-covered-longer": "no camera sees a tag for 2 s",
+    "tags-covered": "no camera sees a tag until the robot holds, then they are seen again",
+    "part-covered": "the tags of one part are covered until the robot holds",
+    "forged-tags": "copies of the tags of one part are held elsewhere into the pictures",
     "gate": "random and adversarial chunks through the safety gate, without a graph (--chunks N)",
 }
 """One line for each drill, in the order in which they are performed."""
