@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cell import FRONT, LAYOUT, LENS, SIDE, sightings
+from tag_cell import FRONT, LAYOUT, LENS, SIDE, sightings
 
 from dppo_ros.cameras import Camera
 from dppo_ros.core.errors import ConfigError

@@ -7,9 +7,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from cell import FRONT, LAYOUT, NOMINAL, SIDE
+from drawn_tags import draw, tag_picture
 from numpy.typing import NDArray
-from synthetic import draw, tag_picture
+from tag_cell import FRONT, LAYOUT, NOMINAL, SIDE
 
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.rotations import FloatArray

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cell import FRONT, LAYOUT, NOMINAL, SIDE, sightings
-from synthetic import draw
+from drawn_tags import draw
+from tag_cell import FRONT, LAYOUT, NOMINAL, SIDE, sightings
 
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.perception.detector import TagDetection, TagDetector

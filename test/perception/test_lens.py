@@ -9,9 +9,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from cell import BENT_LENS, LENS
 from hypothesis import given
 from hypothesis import strategies as st
+from tag_cell import BENT_LENS, LENS
 
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.perception.lens import lens_from_camera_info

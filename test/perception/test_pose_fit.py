@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cell import FRONT, LAYOUT, LENS, NOMINAL, SIDE, looking_at, random_pose, sightings
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tag_cell import FRONT, LAYOUT, LENS, NOMINAL, SIDE, looking_at, random_pose, sightings
 
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.rotations import matrix_from_rotation_vector, rotation_z

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cell import FRONT, LAYOUT, LENS, sightings
 from numpy.typing import NDArray
+from tag_cell import FRONT, LAYOUT, LENS, sightings
 
 from dppo_ros.core.errors import ConfigError, ObservationError
 from dppo_ros.perception.calibration import Calibrator
