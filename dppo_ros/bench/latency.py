@@ -63,7 +63,8 @@ def first_command(
 ) -> dict[int, int]:
     """Return the index of the first command of every chunk, by the stamp of the chunk.
 
-    The command node says in its status which command was the first of an action; where it only
+    The command node says in its status which command was the first of an action
+    (``command_stamp_ns``; for tool goals the control tick, which is their stamp). Where it only
     names the action, the first command sent after that status is taken, which is late by one
     command period at most.
 
@@ -73,13 +74,13 @@ def first_command(
         commands: The commands.
     """
     found: dict[int, int] = {}
+    key = "command_stamp_ns" if command_topic() == COMMANDS[0] else "goal_stamp_ns"
     for values, when_ns in zip(statuses, sent_ns.tolist(), strict=True):
         if not values.get("chunk_stamp_ns", "").isdecimal():
             continue
-        chunk = int(values["chunk_stamp_ns"])
+        chunk, named = int(values["chunk_stamp_ns"]), values.get(key, "")
         if chunk in found or values.get("sent", "action") != "action":
             continue
-        named = values.get("command_stamp_ns", "") or values.get("goal_stamp_ns", "")
         index = (
             int(np.searchsorted(commands.stamps_ns, int(named)))
             if named.isdecimal()

@@ -72,7 +72,8 @@ def chunk_of(stamp: int) -> tuple[Heard, Heard, Heard, Heard]:
 
 def test_chain_of_one_observation() -> None:
     observed, assembled, chunks, commands = chunk_of(WALL)
-    status = {"chunk_stamp_ns": str(WALL), "command_stamp_ns": str(WALL + 10 * MS)}
+    named = str(WALL + 10 * MS)
+    status = {"chunk_stamp_ns": str(WALL), "command_stamp_ns": named, "goal_stamp_ns": named}
     first = first_command([status], np.array([WALL + 12 * MS]), commands)
     assert first == {WALL: 1}
     table = rows(chain([observed], assembled, chunks, commands, first), np.array([4 * MS]))
