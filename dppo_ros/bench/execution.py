@@ -42,6 +42,7 @@ class _Job:
     settings: ExecutionSettings
     delay_ms: float
     seeds: tuple[int, ...]
+    max_ticks: int = _MAX_TICKS
 
 
 def add(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -156,7 +157,7 @@ def _run_job(job: _Job) -> list[Trial]:
         planner = ChunkPlanner(bundle.manifest, runtime, seed, job.settings)
         trials.append(
             run_trial(
-                cell, bundle.manifest, planner, round(job.delay_ms * 1e6), seed, _MAX_TICKS,
+                cell, bundle.manifest, planner, round(job.delay_ms * 1e6), seed, job.max_ticks,
                 round(PHYSICS_STEP_S * 1e9),
             )
         )  # fmt: skip

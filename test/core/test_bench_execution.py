@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 from execution_cell import HORIZON, KnownPolicy, manifest
 
-from dppo_ros.bench.execution import wilson_95
+from dppo_ros.bench.execution import _Job, _row, _run_job, add, run, wilson_95
 from dppo_ros.bench.execution_trial import Trial, goal_jerk, run_trial
+from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.execution import ExecutionSettings
 from dppo_ros.core.observation import RobotState
 from dppo_ros.core.planner import ChunkPlanner
@@ -100,3 +102,28 @@ def test_wilson_interval_by_hand() -> None:
     low, high = wilson_95(96, 100)
     assert (low, high) == pytest.approx((0.9016, 0.9843), abs=1e-4)
     assert wilson_95(40, 40)[1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--delays-ms", "0,soon"], r"delays-ms is '0,soon'; it must be numbers from 0 to 10000"),
+        (["--modes", "hover"], "unknown execution mode 'hover'"),
+        (["--episodes", "0"], "episodes is 0 and workers 1; both must be at least 1"),
+        (["--execute-steps", "8", "--modes", "async"], "fewer must be executed than predicted"),
+    ],
+)
+def test_options_are_checked_before_anything_runs(words: list[str], message: str) -> None:
+    parser = argparse.ArgumentParser()
+    add(parser.add_subparsers())
+    with pytest.raises(ConfigError, match=message):
+        run(parser.parse_args(["execution", *words]))
+
+
+def test_a_short_comparison_on_the_simulated_cell() -> None:
+    """A few ticks of it: the wiring of cell, bundle and table."""
+    pytest.importorskip("mujoco")
+    job = _Job("one_leg_low", ExecutionSettings(mode="rtc"), 50.0, (7,), max_ticks=6)
+    row = _row(job, _run_job(job))
+    assert (row["execution"], row["episodes"], row["success %"]) == ("rtc", 1, 0.0)
+    assert row["queries per s"] == pytest.approx(2 / 0.6)
