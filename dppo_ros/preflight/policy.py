@@ -16,6 +16,7 @@ from dppo_ros.core.spec import first_difference
 from dppo_ros.preflight.expectation import Expectation
 from dppo_ros.preflight.snapshot import Snapshot
 from dppo_ros.preflight.step import Step, judged
+from dppo_ros.robots import find_robot
 
 SECTION, LIMITS = "bundle", "limits"
 FRANKA_TRANSLATION_M_S, FRANKA_ROTATION_RAD_S = 1.7, 2.5
@@ -111,6 +112,27 @@ def limit_steps(expected: Expectation, bundle: PolicyBundle) -> Iterator[Step]:
         f"chunk {chunk_s:g} s, safety.max_observation_age_s {age_s:g} s", f"{chunk_s:g} s or more",
         "raise safety.max_observation_age_s, or execute fewer actions of a chunk",
     )  # fmt: skip
+
+
+def robot_limit_steps(robot: str) -> Iterator[Step]:
+    """Yield how far the limits in use stay below those of the arm.
+
+    Raises:
+        ConfigError: There is no such robot, or its file is not acceptable.
+        SafetyError: A limit in use exceeds the arm's own.
+    """
+    arm = find_robot(robot)
+    used, own = arm.policy.joints, arm.hardware_joints
+    shares = {
+        "speed": max(a / b for a, b in zip(used.velocity_rad_s, own.velocity_rad_s, strict=True)),
+        "acceleration": max(
+            a / b for a, b in zip(used.acceleration_rad_s2, own.acceleration_rad_s2, strict=True)
+        ),
+        "jerk": max(a / b for a, b in zip(used.jerk_rad_s3, own.jerk_rad_s3, strict=True)),
+        "tool speed": arm.policy.tool.linear_velocity_m_s / arm.hardware_tool.linear_velocity_m_s,
+    }
+    text = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    yield Step(LIMITS, f"limits in use of the {robot}", "ok", f"{text} of its own at most")
 
 
 def _goal_turning(expected: Expectation) -> float:

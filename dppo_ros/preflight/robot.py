@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dppo_ros import messages
+from dppo_ros.control.limits import Robot
 from dppo_ros.core.kinematics import tool_pose
 from dppo_ros.core.rotations import matrix_from_quaternion, rotation_vector_from_matrix
-from dppo_ros.description import Arm
 from dppo_ros.preflight.snapshot import Sample, Snapshot
 from dppo_ros.preflight.step import Step, judged
 
@@ -37,16 +37,16 @@ class _Track:
     velocities: FloatArray
 
 
-def joint_steps(arm: Arm, seen: Snapshot) -> Iterator[Step]:
+def joint_steps(arm: Robot, seen: Snapshot) -> Iterator[Step]:
     """Yield what is wrong with the joint states, and one line that says what is right."""
     samples = seen.facts("joint_states").samples
     if not samples:
         return
     names = _all_names(samples)
     yield from _name_steps(arm, names)
-    if not set(arm.names) <= set(names):
+    if not set(arm.joint_names) <= set(names):
         return
-    track = _track(samples, arm.names)
+    track = _track(samples, arm.joint_names)
     finite = bool(np.isfinite(track.positions).all())
     yield judged(
         SECTION, "joint angles are numbers", finite, f"{len(track.positions)} messages",
@@ -66,44 +66,47 @@ def _all_names(samples: Sequence[Sample]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _name_steps(arm: Arm, names: tuple[str, ...]) -> Iterator[Step]:
-    missing = [name for name in arm.names if name not in names]
+def _name_steps(arm: Robot, names: tuple[str, ...]) -> Iterator[Step]:
+    missing = [name for name in arm.joint_names if name not in names]
     if missing:
         others = [name for name in names if "finger" not in name]
         yield Step(
-            SECTION, "joint names", "fail", f"{', '.join(others) or 'none'}", ", ".join(arm.names),
+            SECTION, "joint names", "fail", ", ".join(others) or "none",
+            ", ".join(arm.joint_names),
             f"{', '.join(missing)} missing: set robot:=panda or robot:=fr3, or the arm prefix of "
             "the driver",
         )  # fmt: skip
         return
-    order = [name for name in names if name in arm.names]
+    order = [name for name in names if name in arm.joint_names]
     yield judged(
-        SECTION, "joint names and order", tuple(order) == arm.names, ", ".join(order),
+        SECTION, "joint names and order", tuple(order) == arm.joint_names, ", ".join(order),
         "base to hand", "nodes here go by name and are not disturbed; check what else reads this "
         "topic by place", "warn",
     )  # fmt: skip
 
 
-def _range_step(arm: Arm, positions: FloatArray) -> Step:
+def _range_step(arm: Robot, positions: FloatArray) -> Step:
     low, high = positions.min(axis=0), positions.max(axis=0)
+    lower = np.array(arm.hardware_joints.position_min_rad)
+    upper = np.array(arm.hardware_joints.position_max_rad)
     outside = [
         f"{name} {low[i]:.3f} to {high[i]:.3f}"
-        for i, name in enumerate(arm.names)
-        if low[i] < arm.lower_rad[i] or high[i] > arm.upper_rad[i]
+        for i, name in enumerate(arm.joint_names)
+        if low[i] < lower[i] or high[i] > upper[i]
     ]
-    margin = float(np.minimum(positions - arm.lower_rad, arm.upper_rad - positions).min())
+    margin = float(np.minimum(positions - lower, upper - positions).min())
     return judged(
         SECTION, "joint angles within limits", not outside,
         ", ".join(outside) or f"nearest limit {np.degrees(margin):.0f} deg away",
-        f"the limits of the {arm.robot}, rad",
+        f"the limits of the {arm.name}, rad",
         "wrong unit (degrees?), wrong order of the names, or the wrong robot type",
     )  # fmt: skip
 
 
-def _speed_step(arm: Arm, track: _Track) -> Step:
+def _speed_step(arm: Robot, track: _Track) -> Step:
     known = np.isfinite(track.velocities).all()
-    peak = np.abs(track.velocities).max(axis=0) if known else np.zeros(len(arm.names))
-    share = float((peak / arm.velocity_rad_s).max())
+    peak = np.abs(track.velocities).max(axis=0) if known else np.zeros(len(arm.joint_names))
+    share = float((peak / np.array(arm.hardware_joints.velocity_rad_s)).max())
     if not known:
         return Step(
             SECTION, "joint velocities", "warn", "not sent", "rad/s for every arm joint",
@@ -115,12 +118,13 @@ def _speed_step(arm: Arm, track: _Track) -> Step:
     )  # fmt: skip
 
 
-def _gripper_steps(arm: Arm, samples: Sequence[Sample]) -> Iterator[Step]:
+def _gripper_steps(arm: Robot, samples: Sequence[Sample]) -> Iterator[Step]:
     values = _last_values(samples)
-    fingers = [values.get(name) for name in arm.fingers]
+    fingers = [values.get(name) for name in arm.finger_names]
     if any(value is None for value in fingers):
         yield Step(
-            SECTION, "gripper opening", "fail", "finger joints are missing", ", ".join(arm.fingers),
+            SECTION, "gripper opening", "fail", "finger joints are missing",
+            ", ".join(arm.finger_names),
             "start the gripper driver, or merge its joint states into joint_states",
         )  # fmt: skip
         return
@@ -160,15 +164,15 @@ def _track(samples: Sequence[Sample], names: Sequence[str]) -> _Track:
     )
 
 
-def tool_steps(arm: Arm, seen: Snapshot) -> Iterator[Step]:
+def tool_steps(arm: Robot, seen: Snapshot) -> Iterator[Step]:
     """Yield whether the published tool pose is where the joints put the tool."""
     joints, poses = seen.facts("joint_states").samples, seen.facts("tool_pose").samples
-    if not joints or not set(arm.names) <= set(_all_names(joints)):
+    if not joints or not set(arm.joint_names) <= set(_all_names(joints)):
         return
     if not poses:
         yield Step(SECTION, "tool pose against joints", "ok", "not published; the joints decide")
         return
-    track = _track(joints, arm.names)
+    track = _track(joints, arm.joint_names)
     errors = [error for sample in poses if (error := _tool_error(track, sample)) is not None]
     if not errors:
         yield Step(

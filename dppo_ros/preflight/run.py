@@ -12,12 +12,12 @@ from pathlib import Path
 from dppo_ros import graph
 from dppo_ros.core.bundle import PolicyBundle
 from dppo_ros.core.errors import DppoError
-from dppo_ros.description import read_arm
 from dppo_ros.paths import find_bundle
 from dppo_ros.preflight import calibration, cell, environment, policy, robot, traffic
 from dppo_ros.preflight.expectation import Expectation, expect
 from dppo_ros.preflight.snapshot import Snapshot
 from dppo_ros.preflight.step import Step, guarded
+from dppo_ros.robots import find_robot
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,21 @@ def static_steps(expected: Expectation, bundle: PolicyBundle) -> list[Step]:
     return [
         *guarded(policy.SECTION, "layout", lambda: policy.layout_steps(bundle)),
         *guarded(policy.LIMITS, "limits", lambda: policy.limit_steps(expected, bundle)),
+        *guarded(policy.LIMITS, "robot", lambda: policy.robot_limit_steps(robot_of(expected))),
         *guarded(
             calibration.SECTION, "calibration", lambda: calibration.calibration_steps(expected)
         ),
     ]
 
 
+def robot_of(expected: Expectation) -> str:
+    """Return the type of the arm."""
+    return str(expected.settings.get("robot", "panda"))
+
+
 def judge(expected: Expectation, seen: Snapshot, bundle: PolicyBundle) -> list[Step]:
     """Return what the facts about a running system mean."""
-    arm = read_arm(str(expected.settings.get("robot", "panda")))
+    arm = find_robot(robot_of(expected))
     return [
         *traffic.node_steps(expected, seen),
         *traffic.topic_steps(expected, seen),

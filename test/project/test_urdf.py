@@ -11,13 +11,13 @@ import mujoco
 import numpy as np
 import pytest
 import xacro
-import yaml
 
 from dppo_ros.cameras import shipped_cameras
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.kinematics import tool_pose
 from dppo_ros.core.rotations import matrix_from_quaternion, rotation_x, rotation_y, rotation_z
-from dppo_ros.description import ROBOTS, read_arm, robot_description
+from dppo_ros.description import ROBOTS, robot_description
+from dppo_ros.robots import find_robot
 from sim_training.envs.furniture import geometry as geo
 from sim_training.envs.furniture.scene import build_model
 
@@ -178,26 +178,13 @@ def test_every_frame_of_the_cell_carries_the_name_of_its_robot(robot: str) -> No
     assert set(links) - children == {"world"}
 
 
-# The published tables, FR3 after libfranka's rate limiting and franka_rust.
-FR3_LOWER = (-2.7437, -1.7837, -2.9007, -3.0421, -2.8065, 0.5445, -3.0159)
-FR3_UPPER = (2.7437, 1.7837, 2.9007, -0.1518, 2.8065, 4.5169, 3.0159)
-FR3_VELOCITY = (2.62, 2.62, 2.62, 2.62, 5.26, 4.18, 5.26)
-
-
-def test_arm_of_the_fr3_has_its_own_names_and_limits() -> None:
-    arm = read_arm("fr3")
-    assert arm.names == tuple(f"fr3_joint{index}" for index in range(1, 8))
-    assert arm.fingers == ("fr3_finger_joint1", "fr3_finger_joint2")
-    np.testing.assert_array_equal(arm.lower_rad, FR3_LOWER)
-    np.testing.assert_array_equal(arm.upper_rad, FR3_UPPER)
-    np.testing.assert_array_equal(arm.velocity_rad_s, FR3_VELOCITY)
-
-
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_kinematics_of_the_nodes_follow_the_description(robot: str) -> None:
-    root, arm = read_urdf("franka.urdf.xacro", robot), read_arm(robot)
-    angles = np.random.default_rng(1).uniform(arm.lower_rad, arm.upper_rad)
-    expected = base_from_link(root, f"{robot}_tool", dict(zip(arm.names, angles, strict=True)))
+    root, arm = read_urdf("franka.urdf.xacro", robot), find_robot(robot)
+    limits = arm.hardware_joints
+    angles = np.random.default_rng(1).uniform(limits.position_min_rad, limits.position_max_rad)
+    named = dict(zip(arm.joint_names, angles, strict=True))
+    expected = base_from_link(root, f"{robot}_tool", named)
     position, base_from_tool = tool_pose(angles)
     np.testing.assert_allclose(position, expected[:3, 3], atol=1e-9)
     np.testing.assert_allclose(base_from_tool, expected[:3, :3], atol=1e-9)
@@ -210,11 +197,18 @@ def test_unknown_robot_is_refused_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_description_and_safety_limits_know_the_same_arm(robot: str) -> None:
-    arm = read_arm(robot)
-    path = URDF_FOLDER.parent / "config" / "robots" / f"{robot}.yaml"
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    hardware = content["hardware"]["joints"]
-    assert arm.names == tuple(content["joint_names"])
-    assert arm.fingers == tuple(content["finger_names"])
-    np.testing.assert_array_equal(arm.lower_rad, hardware["position_min_rad"])
-    np.testing.assert_array_equal(arm.upper_rad, hardware["position_max_rad"])
+    root, arm = read_urdf("franka.urdf.xacro", robot), find_robot(robot)
+    limits = {
+        str(joint.get("name")): joint.find("limit")
+        for joint in root.findall("joint")
+        if joint.get("type") != "fixed"
+    }
+    assert tuple(limits) == (*arm.joint_names, *arm.finger_names)
+    for attribute, expected in (
+        ("lower", arm.hardware_joints.position_min_rad),
+        ("upper", arm.hardware_joints.position_max_rad),
+        ("velocity", arm.hardware_joints.velocity_rad_s),
+        ("effort", arm.hardware_joints.torque_nm),
+    ):
+        seen = [float(limits[name].get(attribute)) for name in arm.joint_names]
+        np.testing.assert_array_equal(seen, expected, err_msg=attribute)
