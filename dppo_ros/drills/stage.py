@@ -107,7 +107,7 @@ class Stage:
     @property
     def state(self) -> str:
         """Return what the command node says it does."""
-        return self.status.get("state", self.status.get("mode", ""))
+        return self.status.get("mode", self.status.get("state", ""))
 
     def wait(self, condition: Callable[[], object], timeout_s: float) -> bool:
         """Return whether a condition became true in time."""
