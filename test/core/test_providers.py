@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from conftest import ACT_STEPS, HORIZON_STEPS
 from onnx import TensorProto, helper, numpy_helper
 
 from dppo_ros.core.bundle import load_bundle
@@ -147,10 +146,11 @@ def test_self_test_times_single_inferences(tiny_policy: TinyPolicy, tmp_path: Pa
 
 def guided(tiny: TinyPolicy) -> TinyPolicy:
     """Return the tiny policy with a graph that returns weight * prefix + plain answer."""
+    horizon, act_steps = tiny.manifest.horizon_steps, tiny.manifest.act_steps
     model = onnx.load_from_string(tiny.graph)
     graph = model.graph
     graph.node[-1].output[0] = "plain"
-    shapes = {"prefix": ["batch", HORIZON_STEPS, 3], "prefix_weight": ["batch", HORIZON_STEPS]}
+    shapes = {"prefix": ["batch", horizon, 3], "prefix_weight": ["batch", horizon]}
     for name, shape in shapes.items():
         graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     graph.initializer.append(numpy_helper.from_array(np.array([2]), "last"))
@@ -165,9 +165,9 @@ def guided(tiny: TinyPolicy) -> TinyPolicy:
     tiny.graph = model.SerializeToString()
     tiny.manifest = replace(tiny.manifest, guidance=True)
     rng = np.random.default_rng(5)
-    prefix = rng.standard_normal((3, HORIZON_STEPS, 3)).astype(np.float32)
-    weight = rng.uniform(0.0, 1.0, (3, HORIZON_STEPS)).astype(np.float32)
-    added = (prefix * weight[..., None])[:, :ACT_STEPS]
+    prefix = rng.standard_normal((3, horizon, 3)).astype(np.float32)
+    weight = rng.uniform(0.0, 1.0, (3, horizon)).astype(np.float32)
+    added = (prefix * weight[..., None])[:, :act_steps]
     tiny.golden |= {"prefix": prefix, "prefix_weight": weight}
     tiny.golden["actions"] = tiny.golden["actions"] + added
     return tiny
