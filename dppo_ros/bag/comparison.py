@@ -125,9 +125,9 @@ def latencies(episode: Episode, planned: Sequence[PlannedChunk]) -> dict[str, Fl
         if received.stream in (TOOL_POSE, ARM)
     }
     answered = [
-        (episode.goals[stamp][0] - observed_ns[stamp]) / NS_PER_MS
+        (episode.executed[stamp][0] - observed_ns[stamp]) / NS_PER_MS
         for stamp in episode.chunks
-        if stamp in episode.goals and stamp in observed_ns
+        if stamp in episode.executed and stamp in observed_ns
     ]
     return {
         "replayed_inference": np.array([chunk.latency_ns / NS_PER_MS for chunk in planned]),

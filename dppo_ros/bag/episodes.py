@@ -19,13 +19,13 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 
 from dppo_ros import messages, topics
+from dppo_ros.bag.executed import executed_actions
 from dppo_ros.bag.identity import read_identity
 from dppo_ros.bag.writer import typestore
 from dppo_ros.core.aligner import required_streams
 from dppo_ros.core.alignment import AlignmentSettings
 from dppo_ros.core.errors import BagError, ConfigError, DppoError, ObservationError
-from dppo_ros.core.observation import join_action
-from dppo_ros.core.rotations import FloatArray, matrix_from_quaternion
+from dppo_ros.core.rotations import FloatArray
 from dppo_ros.core.spec import VectorSpec
 from dppo_ros.messages import ChunkMessage, RosObject, Stamped
 
@@ -75,8 +75,9 @@ class Episode:
         samples: Observation samples in the order of recording.
         vectors: Observation vectors that the live policy saw, (D_o,).
         chunks: Chunks that the live policy published.
-        goals: Tool goals that were executed: receive time and pose (7,).
-        grippers: Gripper values that were executed.
+        goals: Tool goals on ``target_pose``: receive time and pose (7,).
+        grippers: Gripper values on ``gripper/command``.
+        executed: Actions that were executed: receive time and action (D_a,).
         statuses: Status messages by topic.
         alignment: How the live observation node made observations from the samples.
     """
@@ -88,16 +89,14 @@ class Episode:
     chunks: dict[int, ChunkMessage] = field(default_factory=dict)
     goals: dict[int, tuple[int, FloatArray]] = field(default_factory=dict)
     grippers: dict[int, float] = field(default_factory=dict)
+    executed: dict[int, tuple[int, FloatArray]] = field(default_factory=dict)
     statuses: dict[str, list[Status]] = field(default_factory=dict)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
 
     def executed_action(self, stamp_ns: int) -> FloatArray | None:
         """Return the action (D_a,) that was executed at a control tick, None if there was none."""
-        goal, gripper = self.goals.get(stamp_ns), self.grippers.get(stamp_ns)
-        if goal is None or gripper is None:
-            return None
-        pose = goal[1]
-        return join_action(pose[:3], matrix_from_quaternion(pose[3:]), np.array(gripper))
+        found = self.executed.get(stamp_ns)
+        return None if found is None else found[1]
 
 
 def read_episode(path: Path, spec: VectorSpec) -> Episode:
@@ -153,15 +152,11 @@ def _read(path: Path, reader: Reader, spec: VectorSpec) -> Episode:
     found = {name: _connections(reader, name) for name in wanted}
     missing = [
         name
-        for name in (*names.values(), *COMMAND_TOPICS)
+        for name in names.values()
         if not any(connection.msgcount for connection in found[name])
     ]
     if missing:
-        present = ", ".join(sorted(c.topic for c in reader.connections if c.msgcount)) or "nothing"
-        raise BagError(
-            f"bag {path} has no messages on {', '.join(missing)}; it holds {present}. Record with "
-            "'dppo-ros up one_leg --record FOLDER' or with every topic of the graph"
-        )
+        raise _lacks(path, reader, missing)
     episode = Episode(path, read_identity(path).flat(), alignment=alignment)
     handlers = _handlers(episode, names)
     by_id = {c.id: name for name, connections in found.items() for c in connections}
@@ -179,7 +174,18 @@ def _read(path: Path, reader: Reader, spec: VectorSpec) -> Episode:
                 f"bag {path} holds {read[connection.id]} readable messages on {connection.topic}, "
                 f"but its index counts {connection.msgcount}; it is damaged, copy it again"
             )
+    episode.executed.update(executed_actions(episode))
+    if not episode.executed:
+        raise _lacks(path, reader, COMMAND_TOPICS[:1])
     return episode
+
+
+def _lacks(path: Path, reader: Reader, missing: Sequence[str]) -> BagError:
+    present = ", ".join(sorted(c.topic for c in reader.connections if c.msgcount)) or "nothing"
+    return BagError(
+        f"bag {path} has no messages on {', '.join(missing)}; it holds {present}. Record with "
+        "'dppo-ros up one_leg --record FOLDER' or with every topic of the graph"
+    )
 
 
 def _connections(reader: Reader, name: str) -> list[Connection]:

@@ -150,7 +150,7 @@ class _Scribe:
             self.put("policy/chunk", stamp, 2, chunk(stamp, names, self._actions))
             self.put("policy/status", stamp, 3, status(stamp, latency_ms=0.25))
 
-    def execute(self, stamp: int, interventions: str) -> None:
+    def execute(self, stamp: int, interventions: str, tells_goals: bool) -> None:
         """Write the command of a control tick, if the chunk still has one."""
         index = (stamp - self._chunk_stamp) // PERIOD_NS
         if index >= len(self._actions):
@@ -160,9 +160,11 @@ class _Scribe:
         self.put("target_pose", stamp, LATENCY_NS, pose(stamp, goal))
         latch = joints(stamp, ("gripper",), np.array([gripper]))
         self.put("gripper/command", stamp, LATENCY_NS, latch)
+        told = {"goal": ",".join(map(repr, map(float, self._actions[index])))}
         report = status(
             stamp, mode="running", reason="", sent="action", chunk_stamp_ns=self._chunk_stamp,
             index=index, goal_stamp_ns=stamp, interventions=interventions,
+            **(told if tells_goals else {}),
         )  # fmt: skip
         self.put("command/status", stamp, LATENCY_NS, report)
 
@@ -177,6 +179,7 @@ def write_episode(
     pictures: bool = False,
     success: bool = True,
     seed: int = 1,
+    tells_goals: bool = False,
 ) -> Path:
     """Write a bag of twelve control ticks and return its folder.
 
@@ -190,6 +193,7 @@ def write_episode(
         pictures: Record the pictures of a camera, 30 ms older than the control ticks.
         success: How the episode ends.
         seed: Seed of what is observed.
+        tells_goals: The command side reports the actions that its gate let through.
     """
     scribe = _Scribe(path, bundle_folder, leave_out, how or AlignmentSettings())
     if how is not None:
@@ -210,7 +214,7 @@ def write_episode(
             times = (stamp - 40_000_000, stamp + 40_000_000) if stream == ARM else (stamp,)
             for index, moment in enumerate(times):
                 scribe.sample(stream, moment, values + 0.01 * index)
-        scribe.execute(stamp, "limited_workspace" if tick == 5 else "")
+        scribe.execute(stamp, "limited_workspace" if tick == 5 else "", tells_goals)
         message = "running" if tick + 1 < TICKS else "succeeded" if success else "time limit"
         judged = str(success and message != "running").lower()
         phase = "reach" if tick < TICKS // 2 else "insert"

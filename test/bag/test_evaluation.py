@@ -120,7 +120,9 @@ def test_command_writes_a_page_that_needs_nothing_else(
 def test_bag_without_commands_has_nothing_to_compare(
     gentle_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bag = write_episode(tmp_path / "bag", gentle_bundle, leave_out=("target_pose",))
+    bag = write_episode(
+        tmp_path / "bag", gentle_bundle, leave_out=("target_pose", "command/status")
+    )
     assert main(["evaluate", "--bags", str(bag), "--bundles", str(gentle_bundle)]) == 2
     assert "target_pose" in capsys.readouterr().err
 

@@ -129,9 +129,23 @@ def test_damaged_bag_gives_one_sentence_and_exit_code_2(
 def test_missing_topic_is_named(
     gentle_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], topic: str
 ) -> None:
-    bag = write_episode(tmp_path / "bag", gentle_bundle, leave_out=(topic,))
+    # Without goals the reports of the command side would still tell what was executed.
+    without = (topic, "command/status") if topic == "target_pose" else (topic,)
+    bag = write_episode(tmp_path / "bag", gentle_bundle, leave_out=without)
     assert main(["replay", str(bag), "--bundle", str(gentle_bundle)]) == 2
     assert f"has no messages on {topic}; it holds /" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tells_goals", [True, False])
+def test_reports_of_the_command_side_tell_what_was_executed(
+    gentle_bundle: Path, tmp_path: Path, tells_goals: bool
+) -> None:
+    without = ("target_pose",)
+    bag = write_episode(tmp_path / "bag", gentle_bundle, without, tells_goals=tells_goals)
+    result = replay_bag(bag, gentle_bundle)
+    assert result.translation_errors_m.max() < 1e-7
+    # At tick 5 the gate changed something; without its own report that goal is not known.
+    assert len(result.times_s) == (12 if tells_goals else 11)
 
 
 def test_missing_bundle_is_one_sentence(
