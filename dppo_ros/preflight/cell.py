@@ -15,13 +15,14 @@ from dppo_ros.preflight.expectation import Expectation
 from dppo_ros.preflight.snapshot import Snapshot
 from dppo_ros.preflight.step import Step, judged
 
-SECTION, COMMAND = "parts", "command node"
+SECTION, COMMAND, DIAGNOSTICS = "parts", "command node", "diagnostics"
 TABLE_X_M, TABLE_Y_M, HEIGHT_M = (0.0, 0.95), 0.42, (-0.02, 0.45)
 """Where a part can be, in the base frame: on the table or in the hand."""
 
 _TRAINED_MARGIN_M = 0.03
 _STOPPED = ("stopped", "fault", "estop", "e-stop")
 _WAITING = ("holding", "recovering")
+_ERROR = 2
 
 
 def part_steps(expected: Expectation, seen: Snapshot, manifest: BundleManifest) -> Iterator[Step]:
@@ -103,3 +104,19 @@ def command_steps(seen: Snapshot) -> Iterator[Step]:
             COMMAND, "state", mode not in _WAITING, text, "idle, waiting or running",
             "it holds the arm; the reason says what is missing", "warn",
         )  # fmt: skip
+
+
+def diagnostics_steps(expected: Expectation, seen: Snapshot) -> Iterator[Step]:
+    """Yield what the running nodes say about themselves on ``diagnostics``."""
+    newest: dict[str, tuple[int, str]] = {}
+    for sample in seen.facts("diagnostics").samples:
+        for status in sample.message.status:
+            level = status.level[0] if isinstance(status.level, bytes) else int(status.level)
+            newest[str(status.name).rsplit(" ", 1)[-1]] = (level, str(status.message))
+    for node in expected.nodes:
+        if node in newest:
+            level, text = newest[node]
+            yield judged(
+                DIAGNOSTICS, node, level < _ERROR, text, "ok or warn",
+                "the key-values of this node on /diagnostics say more (docs/deploy.md)", "warn",
+            )  # fmt: skip

@@ -86,6 +86,7 @@ def judge(expected: Expectation, seen: Snapshot, bundle: PolicyBundle) -> list[S
         *calibration.drift_steps(expected, seen),
         *policy.agreement_steps(expected, seen, bundle),
         *cell.command_steps(seen),
+        *cell.diagnostics_steps(expected, seen),
     ]
 
 
