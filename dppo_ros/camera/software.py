@@ -11,6 +11,8 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,6 +142,7 @@ class SoftwareBus:
         self._serial = serial
         self._pace = pace
         self._unplugged = threading.Event()
+        self._thread: threading.Thread | None = None
         self.plug()
 
     @property
@@ -155,17 +158,23 @@ class SoftwareBus:
 
     def plug(self) -> None:
         """Connect a camera, as new: its clock and its numbers start again."""
+        self.unplug()
         self._camera: SoftwareCamera | None = SoftwareCamera(self._serial)
         self._unplugged.clear()
         if self._pace:
-            threading.Thread(
+            self._thread = threading.Thread(
                 target=self._work, args=(self._camera,), name="software camera", daemon=True
-            ).start()
+            )
+            self._thread.start()
 
     def unplug(self) -> None:
         """Pull the cable."""
         self._unplugged.set()
         self._camera = None
+        # A thread that is inside the SDK when the interpreter ends takes the process down.
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
 
     def devices(self) -> list[SdkObject]:
         """Return the device while it is plugged in."""
@@ -199,6 +208,34 @@ class SoftwareBus:
                 return
             device_ms = 1e3 * (time.monotonic() - started_s)
             camera.push(picture.draw(number), number, device_ms, "hardware_clock")
+
+
+def record_test_pictures(
+    path: Path, numbers: Sequence[int], size: tuple[int, int], serial: str = SERIAL
+) -> None:
+    """Write test pictures with the SDK's own recorder, to try a replay without a camera.
+
+    Args:
+        path: The file, which must end in ``.db3`` for the SDK of today.
+        numbers: Numbers of the pictures, a thirtieth of a second apart.
+        size: Width and height, one of ``SIZES``.
+        serial: Serial number of the camera that the recording will show.
+    """
+    rs = realsense()
+    camera = SoftwareCamera(serial, depth=False)
+    picture = TestPicture(*size)
+    recorder = rs.recorder(str(path), camera.device)
+    sensor = recorder.query_sensors()[0]
+    profiles = [profile.as_video_stream_profile() for profile in sensor.get_stream_profiles()]
+    sensor.open(next(p for p in profiles if (p.width(), p.height()) == size))
+    sensor.start(rs.frame_queue(1))
+    started_s = time.monotonic()
+    for number in numbers:
+        # The recorder goes by the clock of this computer, so the pictures have to come in time.
+        time.sleep(max(started_s + (number - numbers[0]) / 30 - time.monotonic(), 0.0))
+        camera.push(picture.draw(number), number, 1e3 * number / 30, "hardware_clock")
+    sensor.stop()
+    sensor.close()
 
 
 def _video_stream(

@@ -22,6 +22,7 @@ from dppo_ros.camera.software import (  # noqa: E402
     SoftwareCamera,
     TestPicture,
     read_number,
+    record_test_pictures,
 )
 from dppo_ros.camera.source import CameraSource, Picture, State  # noqa: E402
 from dppo_ros.core.errors import CameraError, ConfigError, DppoError  # noqa: E402
@@ -198,20 +199,6 @@ def play(path: Path, real_time: bool = False, pictures: int = 0) -> tuple[list[i
     return numbers, source
 
 
-def record(path: Path) -> None:
-    """Record the software camera with the recorder of the SDK."""
-    camera = SoftwareCamera("RECORDED0002", depth=False)
-    recorder = rs.recorder(str(path), camera.device)
-    sensor = recorder.query_sensors()[0]
-    modes = [profile.as_video_stream_profile() for profile in sensor.get_stream_profiles()]
-    sensor.open(next(mode for mode in modes if mode.width() == 64 and mode.fps() == 30))
-    sensor.start(rs.frame_queue(50))
-    for number in NUMBERS:
-        camera.push(PICTURE.draw(number), number, 1000.0 + 33.0 * number, "hardware_clock")
-    sensor.stop()
-    sensor.close()
-
-
 def test_recording_of_an_older_sdk_is_played_completely() -> None:
     numbers, source = play(OLD_BAG)
     assert numbers == NUMBERS
@@ -227,7 +214,7 @@ def test_recording_at_its_own_pace_and_again_and_again() -> None:
 
 
 def test_what_this_sdk_records_is_played_back(tmp_path: Path) -> None:
-    record(tmp_path / "made.db3")
+    record_test_pictures(tmp_path / "made.db3", NUMBERS, (64, 48), "RECORDED0002")
     numbers, source = play(tmp_path / "made.db3")
     assert numbers == NUMBERS
     assert source.serial == "RECORDED0002"
