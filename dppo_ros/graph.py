@@ -70,6 +70,13 @@ ARGUMENTS: tuple[Argument, ...] = tuple(
         Parameter("bundle", "one_leg_low", "folder or shipped name of the policy bundle"),
         Parameter("record", "", "folder for the bag of this run; empty records nothing"),
         Parameter(
+            "record_mode",
+            "all",
+            "all: one bag; split: one for each episode; ring: the last seconds, on request or a fault",
+            choices=by_name(RECORDER)["mode"].choices,
+        ),
+        Parameter("record_images", False, "record the pictures of the cameras as well"),
+        Parameter(
             "replay",
             "",
             "bag to play in place of robot or twin; nothing is commanded then",
@@ -150,7 +157,10 @@ class NodeSpec:
 NODES: tuple[NodeSpec, ...] = (
     NodeSpec(
         "recorder", "recorder_node", RECORDER,
-        {"path": "record", "bundle": "bundle", "seed": "seed", "randomness": "randomness"},
+        {
+            "path": "record", "mode": "record_mode", "images": "record_images", "bundle": "bundle",
+            "seed": "seed", "randomness": "randomness",
+        },
         condition="record", grace_s=60.0,
     ),
     NodeSpec("display", "display_node", DISPLAY, condition="display", restarts=2),

@@ -76,7 +76,7 @@ class RecorderNode(ManagedNode):
         self._diagnostics = self.advertise("diagnostics")
         self._topics = {}
         for entry in TOPICS:
-            if self._is_wanted(entry.name):
+            if self._is_wanted(entry):
                 self._listen(entry)
         for name, kind, callback in (
             ("~/start_episode", "Trigger", self._on_start),
@@ -133,12 +133,13 @@ class RecorderNode(ManagedNode):
             flush_s=self.number("flush_s"),
         )
 
-    def _is_wanted(self, name: str) -> bool:
+    def _is_wanted(self, entry: Topic) -> bool:
         def matches(parameter: str) -> bool:
             patterns = [text.strip() for text in self.text(parameter).split(",")]
-            return any(fnmatchcase(name, pattern) for pattern in patterns)
+            return any(fnmatchcase(entry.name, pattern) for pattern in patterns)
 
-        return matches("include") and not matches("exclude")
+        wanted = entry.quality != "image" or self.flag("images")
+        return wanted and matches("include") and not matches("exclude")
 
     def _listen(self, entry: Topic) -> None:
         full = self.resolve_topic_name(entry.name)

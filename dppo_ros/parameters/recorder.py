@@ -19,9 +19,8 @@ RECORDER = (
     Parameter("seed", 0, "seed noted beside the bag", 0, 2**31 - 1),
     Parameter("randomness", "", "start-state spread noted beside the bag"),
     Parameter("include", "*", "topics to record: names or patterns, by comma"),
-    Parameter(
-        "exclude", "camera/*/image_raw", "topics to leave out; empty records pictures as well"
-    ),
+    Parameter("exclude", "", "topics to leave out: names or patterns, by comma"),
+    Parameter("images", False, "record the pictures of the cameras too (80 MB/s for each camera)"),
     Parameter("compression", "none", "compression inside the file", choices=("none", "zstd")),
     Parameter("ring_s", 30.0, "how far back ~/save reaches (s)", 1.0, 3600.0),
     Parameter("ring_mb", 256, "memory of the ring (MiB)", 1, 65536),

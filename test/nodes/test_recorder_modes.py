@@ -38,7 +38,7 @@ def test_operator_gets_a_bag_for_each_episode_with_settings_of_the_other_nodes(
     folder = tmp_path / "bags"
     # Another node whose settings belong to the recording; it is never activated.
     harness.start("policy", bundle=str(gentle_bundle), seed=5)
-    recorder = harness.bring_up("recorder", path=str(folder), mode="split", exclude="camera/*")
+    recorder = harness.bring_up("recorder", path=str(folder), mode="split")
     pose = harness.publisher("tool_pose")
     diagnostics = harness.listen("diagnostics")
     met(harness, diagnostics)
