@@ -72,7 +72,7 @@ ARGUMENTS: tuple[Argument, ...] = tuple(
         Parameter(
             "record_mode",
             "all",
-            "all: one bag; split: one for each episode; ring: the last seconds, on request or a fault",
+            "all: one bag; split: one for each episode; ring: the last seconds, when asked to",
             choices=by_name(RECORDER)["mode"].choices,
         ),
         Parameter("record_images", False, "record the pictures of the cameras as well"),
