@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dppo_ros import messages, perception_messages
+from dppo_ros.core.aligner import ARM
 from dppo_ros.core.errors import ConfigError, DppoError, ObservationError
+from dppo_ros.core.kinematics import ARM_JOINTS
 from dppo_ros.core.observation import canonical_pose
 from dppo_ros.messages import RosObject
 from dppo_ros.nodes.base import ManagedNode, publish_diagnostics
@@ -123,17 +125,23 @@ class TagNode(ManagedNode):
 
     def _on_joints(self, message: RosObject) -> None:
         """Take arm and fingers; drivers may send them together or apart."""
-        for stream in ("arm_joints", "gripper_width"):
+        prefix = self.text("arm_prefix")
+        problems = []
+        for stream in (ARM, "gripper_width"):
             try:
-                sample = messages.decode_joints(stream, message, self.text("arm_prefix"))
-            except ObservationError:
-                continue  # this message holds the other one
+                sample = messages.decode_joints(stream, message, prefix)
+            except ObservationError as error:
+                problems.append(str(error))
+                continue  # this message may hold the other one
             with self._changed:
-                if stream == "gripper_width":
-                    self._tool.add_width(sample.stamp_ns, float(sample.values[0]))
+                if stream == ARM:
+                    self._tool.add_arm(sample.stamp_ns, sample.values[:ARM_JOINTS])
                 else:
-                    self._tool.add_arm(sample.stamp_ns, sample.values[:7])
+                    self._tool.add_width(sample.stamp_ns, float(sample.values[0]))
                 self._changed.notify_all()
+        if len(problems) == 2:
+            self._report.counts.add("unusable_joints")
+            self.warn(f"unusable joint state: {'; '.join(problems)}")
 
     def _on_picture(self, camera: str, message: RosObject) -> None:
         if not self.active:

@@ -24,7 +24,12 @@ class TagReport:
             cameras: Names of the cameras.
         """
         self.counts = EventCounts(
-            "published", "skipped_sets", "thinned_sets", "bad_pictures", "bad_camera_info"
+            "published",
+            "skipped_sets",
+            "thinned_sets",
+            "bad_pictures",
+            "bad_camera_info",
+            "unusable_joints",
         )
         self.rates = {camera: RateMonitor() for camera in cameras}
         self._sets = RateMonitor()

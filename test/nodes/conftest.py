@@ -6,12 +6,17 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+# The drawn pictures of the perception tests serve here too.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "perception"))
+
 from gentle_policy import write_gentle_bundle
 
 if TYPE_CHECKING:
