@@ -206,6 +206,9 @@ NODES: tuple[NodeSpec, ...] = (
 """Every node, in the order in which they are activated: the robot side moves last."""
 
 
+HARDWARE = "hardware.yaml"
+"""Parameter file that all nodes read where a real robot is behind the topics."""
+
 CLOCKS = ("sim", "player")
 """Nodes that may publish ``/clock`` and therefore never follow it."""
 
@@ -220,6 +223,7 @@ class NodeLaunch:
         parameters: Values that override the file.
         log_level: Log level.
         remappings: Pairs of topic names, what the node calls it and what it is called.
+        extra_file: YAML file read after ``parameter_file``; None for none.
     """
 
     node: NodeSpec
@@ -227,6 +231,13 @@ class NodeLaunch:
     parameters: dict[str, Value]
     log_level: str
     remappings: tuple[tuple[str, str], ...] = ()
+    extra_file: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Return the parameter files in the order in which they are read."""
+        extra = () if self.extra_file is None else (self.extra_file,)
+        return (self.parameter_file, *extra)
 
 
 @dataclass(frozen=True)
@@ -273,7 +284,9 @@ def plan(given: Mapping[str, str]) -> Plan:
         checked = check_values(node.parameters, overrides, f"node {node.name}")
         # Only followers of /clock use simulated time; the node that publishes it must not.
         checked["use_sim_time"] = bool(values["simulated_time"]) and node.name not in CLOCKS
-        nodes.append(NodeLaunch(node, ros_config(node.config), checked, str(values["log_level"])))
+        extra = ros_config(HARDWARE) if values["on_robot"] else None
+        level = str(values["log_level"])
+        nodes.append(NodeLaunch(node, ros_config(node.config), checked, level, extra_file=extra))
     names = [launch.node.name for launch in nodes]
     for launch in nodes:
         others = [name for name in names if name != launch.node.name]
@@ -314,6 +327,7 @@ def derived_values(values: Mapping[str, Value]) -> dict[str, Value]:
         # In real time the twin keeps the time of day, like a robot; otherwise all follow /clock.
         "simulated_time": replay or (sim and not as_a_robot),
         "simulating": sim,
+        "on_robot": not sim and not replay,
         "planning": act or replay,
         "commanding": act and not replay,
     }

@@ -104,7 +104,7 @@ def lifecycle_node(launch: graph.NodeLaunch) -> LifecycleNode:
         executable=launch.node.executable,
         name=launch.node.name,
         namespace="",
-        parameters=[str(launch.parameter_file), dict(launch.parameters)],
+        parameters=[*map(str, launch.files), dict(launch.parameters)],
         remappings=list(launch.remappings),
         arguments=["--ros-args", "--log-level", f"{launch.node.name}:={launch.log_level}"],
         respawn=launch.node.restarts > 0,

@@ -89,13 +89,12 @@ class NodeProcess:
 
 
 def command_line(launch: NodeLaunch, overrides: Path) -> list[str]:
-    """Return the command that starts a node with its two parameter files."""
+    """Return the command that starts a node with its parameter files."""
     names = [("__node", launch.node.name), *launch.remappings]
     return [
         sys.executable, "-u", "-m", launch.node.module, "--ros-args",
         *(word for old, new in names for word in ("-r", f"{old}:={new}")),
-        "--params-file", str(launch.parameter_file),
-        "--params-file", str(overrides),
+        *(word for file in (*launch.files, overrides) for word in ("--params-file", str(file))),
         "--log-level", f"{launch.node.name}:={launch.log_level}",
     ]  # fmt: skip
 

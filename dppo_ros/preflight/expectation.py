@@ -116,10 +116,11 @@ def parameters_of(launch: graph.NodeLaunch) -> dict[str, Value]:
     Raises:
         ConfigError: The parameter file is not acceptable.
     """
-    content = yaml.safe_load(launch.parameter_file.read_text(encoding="utf-8"))
     flat: dict[str, object] = {}
-    for group in (content or {}).values():
-        _flatten(group.get("ros__parameters", {}), "", flat)
+    for file in launch.files:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for group in (content or {}).values():
+            _flatten(group.get("ros__parameters", {}), "", flat)
     known = by_name(launch.node.parameters)
     for name in flat:
         if name not in known and not name.startswith("qos_overrides"):

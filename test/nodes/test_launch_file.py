@@ -188,12 +188,13 @@ def test_launch_file_and_dppo_ros_up_start_the_same(
         assert asked["package"] == "dppo_ros"
         assert asked["executable"] == expected.node.executable
         assert asked["name"] == expected.node.name
-        file, overrides = asked["parameters"]
+        *files, overrides = asked["parameters"]
         assert overrides == expected.parameters
+        assert files == [str(file) for file in expected.files]
         assert asked["respawn"] is (expected.node.restarts > 0)
         command = supervisor.command_line(expected, Path("overrides.yaml"))
         assert expected.node.module in command
-        assert file in command
+        assert set(files) <= set(command)
         assert asked["arguments"][-1] in command
     environment = {action.args for action in of_kind(actions, "SetEnvironmentVariable")}
     assert environment == set(plan.environment.items())

@@ -269,9 +269,8 @@ def test_joint_names_in_another_order_are_a_warning_because_nodes_go_by_name(
     assert {name: step.status for name, step in found.items()} == {"joint names and order": "warn"}
 
 
-def test_before_the_start_readers_to_come_are_judged_too(
-    expected: Expectation, bundle: PolicyBundle, seen: Snapshot
-) -> None:
+def not_started(expected: Expectation, seen: Snapshot) -> None:
+    """Take our own nodes away, leaving the robot's."""
     seen.nodes, seen.states = frozenset(), {}
     for name in list(seen.topics):
         own = name in expected.topics and expected.topics[name].own
@@ -279,23 +278,27 @@ def test_before_the_start_readers_to_come_are_judged_too(
             change(seen, name, publishers=(), samples=())
         change(seen, name, subscribers=())
     best_effort_driver(seen)
-    found = problems(judge(expected, seen, bundle))
+
+
+def test_before_the_start_readers_to_come_are_judged_too(
+    expected: Expectation, bundle: PolicyBundle, seen: Snapshot
+) -> None:
+    key = "qos_overrides./joint_states.subscription.reliability"
+    strict = replace(
+        expected,
+        parameters={name: {**p, key: "reliable"} for name, p in expected.parameters.items()},
+    )
+    not_started(expected, seen)
+    found = problems(judge(strict, seen, bundle))
     assert set(found) == {"joint_states", "somebody obeys the arm's goals"}
     assert "(not started)" in found["joint_states"].seen
 
 
-def test_readers_set_to_best_effort_fit_a_best_effort_driver(
+def test_readers_of_a_robot_are_best_effort_and_fit_every_driver(
     expected: Expectation, bundle: PolicyBundle, seen: Snapshot
 ) -> None:
-    key = "qos_overrides./joint_states.subscription.reliability"
-    relaxed = replace(
-        expected,
-        parameters={name: {**p, key: "best_effort"} for name, p in expected.parameters.items()},
-    )
-    seen.nodes, seen.states = frozenset(), {}
-    change(seen, "joint_states", subscribers=())
-    best_effort_driver(seen)
-    assert "joint_states" not in problems(judge(relaxed, seen, bundle))
+    not_started(expected, seen)
+    assert set(problems(judge(expected, seen, bundle))) == {"somebody obeys the arm's goals"}
 
 
 def test_workspace_that_cuts_the_training_goals_is_a_warning(
