@@ -27,7 +27,7 @@ _CLOCK_STEP_NS = 1_000_000_000
 """A stamp this much older than the newest is a clock that was set back, not a late message."""
 
 _SETTLED = 5
-"""Messages that must have come before rate, jitter and loss are judged."""
+"""Messages that must have come, or should have, before rate, jitter and loss are judged."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,7 @@ class TopicMonitor:
         # Columns: receipt, receipt minus stamp, messages missing before it, fault (0 or 1).
         self._events = np.zeros((capacity, 4), dtype=np.int64)
         self._total = 0
+        self._first_received_ns = 0
         self._last_received_ns: int | None = None
         self._newest_stamp_ns: int | None = None
         self._stamped = False
@@ -149,6 +150,8 @@ class TopicMonitor:
         if self._last_received_ns is not None and received_ns < self._last_received_ns:
             self._counts.add("clock_steps")
             self._forget_past()
+        if not self._total:
+            self._first_received_ns = received_ns
         self._stamped = stamp_ns is not None
         missing, fault = self._examine(received_ns if stamp_ns is None else int(stamp_ns))
         latency_ns = 0 if stamp_ns is None else received_ns - int(stamp_ns)
@@ -158,12 +161,6 @@ class TopicMonitor:
         self._counts.add("received")
         self._counts.add("missing", missing)
         return missing
-
-    def add_missing(self, count: int) -> None:
-        """Count messages that are known to be lost, as by sequence numbers, not by their gap."""
-        self._counts.add("missing", count)
-        if self._total:
-            self._events[(self._total - 1) % len(self._events), 2] += count
 
     def report(self, now_ns: int) -> TopicReport:
         """Return the verdict; ``now_ns`` is of the clock that ``received_ns`` came from."""
@@ -185,15 +182,20 @@ class TopicMonitor:
             loss,
             counts,
         )
-        return self._judge(report, events)
+        return self._judge(report, events, self._is_settled(now_ns))
 
-    def _judge(self, report: TopicReport, events: NDArray[np.int64]) -> TopicReport:
+    def _is_settled(self, now_ns: int) -> bool:
+        """Return whether enough messages came, or should have come by now, to judge the pace."""
+        due = (now_ns - self._first_received_ns) * self.limits.rate_hz / _NS_PER_S
+        return self._total > _SETTLED or due > _SETTLED
+
+    def _judge(self, report: TopicReport, events: NDArray[np.int64], settled: bool) -> TopicReport:
         """Return the report with level and reason."""
         limits, findings = self.limits, list[tuple[Level, str]]()
         age_s = report.age_s or 0.0
         if limits.max_age_s and age_s > limits.max_age_s:
             findings.append(("stale", f"silent for {age_s:.2f} s (limit {limits.max_age_s:g} s)"))
-        if self._total > _SETTLED:
+        if settled:
             findings += self._pace_findings(report)
         if faults := int(events[:, 3].sum()):
             findings.append(("warn", f"{faults} stamps repeated or going back"))
