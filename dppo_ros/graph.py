@@ -16,7 +16,7 @@ from pathlib import Path
 from dppo_ros.cameras import shipped_cameras
 from dppo_ros.core.errors import ConfigError, unknown_name_message
 from dppo_ros.parameters.camera import CAMERA
-from dppo_ros.parameters.command import COMMAND, SAFETY
+from dppo_ros.parameters.command import BACKENDS, COMMAND, SAFETY
 from dppo_ros.parameters.display import DISPLAY
 from dppo_ros.parameters.model import Parameter, Value, by_name, check_values
 from dppo_ros.parameters.observation import OBSERVATION
@@ -62,7 +62,7 @@ class Argument:
         return self.value.check(_from_text(text, self.value.default), "the launch arguments")
 
 
-_SIM, _POLICY = by_name(SIM), by_name(POLICY)
+_SIM, _POLICY, _COMMAND = by_name(SIM), by_name(POLICY), by_name(COMMAND)
 ARGUMENTS: tuple[Argument, ...] = tuple(
     Argument(value)
     for value in (
@@ -108,6 +108,14 @@ ARGUMENTS: tuple[Argument, ...] = tuple(
             "another driver, such as realsense2_camera",
         ),
         _POLICY["execution"],
+        _COMMAND["robot"],
+        Parameter(
+            "backend",
+            "auto",
+            "how setpoints reach the robot; auto: the twin in simulation, else a "
+            "joint_trajectory_controller",
+            choices=("auto", *BACKENDS),
+        ),
         Parameter("camera_source", "device", by_name(CAMERA)["source"].description),
         Parameter("display", False, "start the node that draws markers for RViz and Foxglove"),
         Parameter("exit_on_end", True, "shut everything down when the episode ends"),
@@ -166,7 +174,9 @@ NODES: tuple[NodeSpec, ...] = (
     NodeSpec("display", "display_node", DISPLAY, condition="display", restarts=2),
     NodeSpec(
         "command", "command_node", (*COMMAND, *SAFETY),
-        {"bundle": "bundle", "enabled_on_activate": "sim"}, condition="commanding", restarts=1,
+        {"bundle": "bundle", "enabled_on_activate": "sim", "lockstep": "lockstep",
+         "backend": "command_backend", "robot": "robot"},
+        condition="commanding", restarts=1,
     ),
     NodeSpec(
         "policy", "policy_node", POLICY,
@@ -320,6 +330,9 @@ def derived_values(values: Mapping[str, Value]) -> dict[str, Value]:
         "tracking": poses == "cameras",
         "extrinsics_source": str(values["extrinsics"]).replace(
             "auto", "nominal" if sim else "file"
+        ),
+        "command_backend": str(values["backend"]).replace(
+            "auto", "twin" if sim else "joint_trajectory"
         ),
         "sim_cameras": poses == "cameras" and sim,
         "camera_nodes": poses == "cameras" and not (sim or replay) and bool(values["own_cameras"]),

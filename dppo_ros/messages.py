@@ -221,6 +221,29 @@ def encode_vector(
     )
 
 
+def encode_trajectory(
+    names: Sequence[str], points: Sequence[tuple[int, ArrayLike, ArrayLike]]
+) -> RosObject:
+    """Return a JointTrajectory that begins on arrival: stamp zero, as controllers understand it.
+
+    Args:
+        names: Joints.
+        points: Time from the start (ns), positions (rad) and velocities (rad/s) of each point.
+    """
+    point_class = message_class("trajectory_msgs/msg/JointTrajectoryPoint")
+    return message_class("trajectory_msgs/msg/JointTrajectory")(
+        joint_names=list(names),
+        points=[
+            point_class(
+                positions=np.asarray(positions, dtype=np.float64).tolist(),
+                velocities=np.asarray(velocities, dtype=np.float64).tolist(),
+                time_from_start=_timed("builtin_interfaces/msg/Duration", time_ns),
+            )
+            for time_ns, positions, velocities in points
+        ],
+    )
+
+
 def decode_chunk(message: RosObject) -> ChunkMessage:
     """Return an action chunk from a JointTrajectory.
 

@@ -22,10 +22,12 @@ from dppo_ros.control.clearance import ClearanceModel
 from dppo_ros.control.differences import Differences, ToolDifferences
 from dppo_ros.control.limits import Robot
 from dppo_ros.control.paths import JointState, Path, PathPlanner
+from dppo_ros.control.stopping import StopPoint, stop_points
 from dppo_ros.control.tool_motion import tool_excess
 from dppo_ros.core.diagnostics import EventCounts
 from dppo_ros.core.errors import SafetyError
 from dppo_ros.core.kinematics import ARM_JOINTS, tool_pose
+from dppo_ros.core.motion import Measurement
 
 FloatArray = NDArray[np.float64]
 
@@ -55,19 +57,6 @@ _LONGEST_STEP_S = 0.05
 _STOP_SAMPLES = 3
 _STOP_TRIES = 6
 _STRETCH = 1.3
-
-
-@dataclass(frozen=True, eq=False)
-class Measurement:
-    """What the robot reports, as the gate needs it.
-
-    Attributes:
-        position: Measured joints (7,), rad.
-        age_s: Time since the measurement.
-    """
-
-    position: FloatArray
-    age_s: float
 
 
 @dataclass(frozen=True)
@@ -177,6 +166,10 @@ class JointGate:
             self.counts.add("stop_setpoints")
         self._take(state, step_s)
         return state
+
+    def stop_points(self) -> list[StopPoint]:
+        """Return the last setpoint and the stop after it, as points."""
+        return stop_points(self.sent, self._stop, self._stop_s)
 
     def _take(self, state: JointState, step_s: float) -> None:
         self._sent = state

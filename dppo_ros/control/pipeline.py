@@ -10,10 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dppo_ros.control.gate import JointGate, Measurement, Workspace
+from dppo_ros.control.gate import JointGate, Workspace
 from dppo_ros.control.generator import SetpointGenerator
 from dppo_ros.control.limits import Robot
 from dppo_ros.control.paths import JointState
+from dppo_ros.control.stopping import StopPoint
+from dppo_ros.core.motion import Measurement
 
 FloatArray = NDArray[np.float64]
 
@@ -52,6 +54,10 @@ class MotionPipeline:
     def sent(self) -> JointState:
         """Return the setpoint that was sent last."""
         return self.gate.sent
+
+    def stop_points(self) -> list[StopPoint]:
+        """Return the last setpoint and the judged stop after it."""
+        return self.gate.stop_points()
 
     def begin(self, measured: FloatArray) -> str:
         """Start where the arm stands.

@@ -1,118 +1,85 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Action chunks -> safe tool goals: the state machine inside the command node.
+"""Action chunks -> judged joint setpoints: the state machine inside the command node.
 
-Every goal that leaves this class, hold goals included, is a verdict of the ``SafetyGate``; there
-is no other way out. The machine holds at the measured pose when actions run out (silence), when
-a chunk is malformed or not finite, when the measured pose is stale or missing, when the clock
-jumps back and when an operator stops it. A stop latches until it is cleared.
+States: ``idle`` (nothing is sent), ``homing``, ``running`` (executes chunks), ``holding`` (the
+setpoints stand still, the stream goes on), ``fault`` and ``estop`` (nothing is sent once the arm
+stands), ``recovering``. Whatever ends a motion ends it with a jerk-limited stop; a stop is the
+only thing that is ever sent in idle, fault and estop. An emergency stop is left by ``clear``
+alone, a fault by ``recover``.
 
-The caller brings the clock (integer nanoseconds) and calls ``tick`` often. No rclpy.
+Every setpoint comes out of ``Motion``, whose gate has judged it; there is no other way out. An
+action passes the ``SafetyGate`` for tool goals before that, and becomes a joint target by the
+differential IK of training, from the measured joints.
+
+The caller brings the clock (integer nanoseconds). No rclpy.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-
 import numpy as np
 
 from dppo_ros.core.chunk import ActionChunk, ChunkSchedule, HoldReason, ScheduledAction
+from dppo_ros.core.command_state import (
+    SILENT,
+    CommanderSettings,
+    MeasuredJoints,
+    Setpoint,
+    State,
+)
 from dppo_ros.core.diagnostics import EventCounts
 from dppo_ros.core.errors import ActionError, DppoError
+from dppo_ros.core.gripper import GripperLatch
+from dppo_ros.core.inverse_kinematics import differential_ik
+from dppo_ros.core.kinematics import tool_state
+from dppo_ros.core.motion import Measurement, Motion
 from dppo_ros.core.observation import split_action
 from dppo_ros.core.rotations import FloatArray
-from dppo_ros.core.safety import SafetyGate, Verdict
+from dppo_ros.core.safety import SafetyGate
 
-
-class Mode(str, Enum):
-    """What the command side is doing."""
-
-    DISABLED = "disabled"
-    WAITING = "waiting"
-    RUNNING = "running"
-    HOLDING = "holding"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True)
-class CommanderSettings:
-    """Timing of the command side.
-
-    Attributes:
-        control_period_ns: Time between two actions (ns).
-        silence_timeout_ns: No action for this long after the last one ended: hold (ns).
-        max_measured_age_ns: Oldest measured pose on which a goal may be judged (ns).
-        measured_wait_ns: How long to wait for the measured pose of the tick itself (ns).
-    """
-
-    control_period_ns: int
-    silence_timeout_ns: int
-    max_measured_age_ns: int
-    measured_wait_ns: int
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """The tool pose that the robot reports.
-
-    Attributes:
-        stamp_ns: Time of the measurement (ns).
-        position: (3,) m, base frame.
-        base_from_tool: (3, 3) rotation.
-    """
-
-    stamp_ns: int
-    position: FloatArray
-    base_from_tool: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class Goal:
-    """A goal that passed the gate.
-
-    Attributes:
-        stamp_ns: The control tick it is for (ns).
-        position: (3,) m, base frame.
-        base_from_tool: (3, 3) rotation.
-        gripper: Latch value, None while no action ever set it.
-        action: The scheduled action behind it, None for a hold.
-        interventions: What the gate changed.
-    """
-
-    stamp_ns: int
-    position: FloatArray
-    base_from_tool: FloatArray
-    gripper: float | None
-    action: ScheduledAction | None
-    interventions: tuple[str, ...]
+_LONGEST_STEP_NS = 50_000_000
+_JUMP_RAD, _FASTEST_RAD_S = 0.05, 6.0
 
 
 class Commander:
-    """Turns chunks into gated goals, one for each control period."""
+    """The state machine; one thread at a time."""
 
     def __init__(
-        self, schedule: ChunkSchedule, gate: SafetyGate, settings: CommanderSettings
+        self,
+        schedule: ChunkSchedule,
+        gate: SafetyGate,
+        motion: Motion,
+        settings: CommanderSettings,
     ) -> None:
-        """Start disabled.
+        """Start idle.
 
         Args:
             schedule: Decides which action is due.
-            gate: Judges every goal.
+            gate: Judges tool goals.
+            motion: Makes and judges joint setpoints.
             settings: Timing.
         """
-        self._schedule = schedule
-        self._gate = gate
+        self._schedule, self._gate, self._motion = schedule, gate, motion
         self._settings = settings
-        self._measured: Measured | None = None
+        self._measured: MeasuredJoints | None = None
         self._pending: ScheduledAction | None = None
         self._last_action: ScheduledAction | None = None
-        self._hold_pose: Measured | None = None
-        self._hold_ns: int | None = None
-        self._gripper: float | None = None
-        self.mode = Mode.DISABLED
-        self.reason = "not enabled yet"
-        self.counts = EventCounts("goals", "holds", "refused_chunks", "rejected_actions")
+        self._started: ScheduledAction | None = None
+        self._interventions: tuple[str, ...] = ()
+        self._goal: tuple[FloatArray, FloatArray] | None = None
+        self._begun = False
+        self._first = False
+        self._homing = False
+        self._resumes = False
+        self._last_now_ns: int | None = None
+        self._last_sent_ns: int | None = None
+        self.gripper = GripperLatch(settings.gripper_toggle_ns)
+        self.state = State.IDLE
+        self.reason = "not started yet"
+        self.counts = EventCounts(
+            "setpoints", "actions", "stops", "holds", "faults", "estops", "refused_chunks",
+            "ignored_chunks", "rejected_actions", "withheld",
+        )  # fmt: skip
 
     @property
     def schedule(self) -> ChunkSchedule:
@@ -121,15 +88,26 @@ class Commander:
 
     @property
     def gate(self) -> SafetyGate:
-        """Return the gate, for its counters."""
+        """Return the gate for tool goals, for its counters."""
         return self._gate
 
-    def measure(self, measured: Measured) -> None:
-        """Take the newest measured tool pose; one that is not finite is ignored."""
-        if np.isfinite(measured.position).all() and np.isfinite(measured.base_from_tool).all():
-            self._measured = measured
-        else:
-            self.counts.add("measured_pose_not_finite")
+    @property
+    def moving(self) -> bool:
+        """Return whether the setpoints have not come to rest."""
+        return self._begun and not self._motion.at_rest
+
+    def measure(self, measured: MeasuredJoints) -> None:
+        """Take the newest measured joints; what is not finite is ignored."""
+        if not (np.isfinite(measured.position).all() and np.isfinite(measured.velocity).all()):
+            self.counts.add("measured_not_finite")
+            return
+        before = self._measured
+        if before is not None and measured.stamp_ns < before.stamp_ns:
+            self.counts.add("measured_out_of_order")
+            return
+        self._measured = measured
+        if before is not None and self._begun and _has_jumped(before, measured):
+            self._on_jump()
 
     def push(self, chunk: ActionChunk) -> None:
         """Take a chunk; a malformed one makes the robot hold until a good one comes.
@@ -137,7 +115,7 @@ class Commander:
         Raises:
             ActionError: The chunk is malformed, for the caller's log; the hold is already on.
         """
-        if self.mode in (Mode.DISABLED, Mode.STOPPED):
+        if self.state is not State.RUNNING and not (self.state is State.HOLDING and self._resumes):
             self.counts.add("ignored_chunks")
             return
         try:
@@ -147,151 +125,274 @@ class Commander:
             raise
 
     def refuse_chunk(self, reason: str) -> None:
-        """Hold because a chunk was not acceptable."""
+        """Hold because a chunk was not acceptable; the next good one ends that."""
         self.counts.add("refused_chunks")
-        self._start_hold(Mode.HOLDING, reason)
+        self.hold(reason, resumes=True)
 
-    def enable(self) -> None:
-        """Accept chunks from now on, unless stopped."""
-        if self.mode is Mode.DISABLED:
+    def start(self) -> bool:
+        """Execute chunks from now on; return whether that is possible now."""
+        if self.state not in (State.IDLE, State.HOLDING):
+            return False
+        self._forget()
+        self._enter(State.RUNNING, "no chunk yet")
+        return True
+
+    def home(self) -> bool:
+        """Go to the home posture; return whether that is possible now."""
+        if self.state not in (State.IDLE, State.HOLDING):
+            return False
+        self._forget()
+        self._enter(State.HOMING, "")
+        self._homing = False
+        return True
+
+    def hold(self, reason: str, resumes: bool = False) -> None:
+        """Stop and stand still.
+
+        Args:
+            reason: Why.
+            resumes: The next good action ends it; otherwise ``start`` does.
+        """
+        if self.state in (State.RUNNING, State.HOMING) or (
+            self.state is State.HOLDING and not resumes
+        ):
+            resumes = resumes and self.state is State.RUNNING
+            self.counts.add("holds")
             self._forget()
-            self.mode, self.reason = Mode.WAITING, "no chunk yet"
+            self._motion.stop()
+            self._resumes = resumes
+            self._enter(State.HOLDING, reason)
 
-    def disable(self) -> None:
-        """Send nothing from now on, not even hold goals."""
-        if self.mode is not Mode.STOPPED:
-            self._forget()
-            self.mode, self.reason = Mode.DISABLED, "disabled by request"
+    def idle(self, reason: str = "by request") -> None:
+        """Stop, then send nothing."""
+        if self.state not in (State.ESTOP, State.FAULT):
+            self._halt(State.IDLE, reason)
 
-    def stop(self, reason: str = "operator stop") -> None:
-        """Hold at the measured pose and ignore every chunk until ``clear``."""
-        self._start_hold(Mode.STOPPED, reason)
+    def estop(self, reason: str = "emergency stop") -> None:
+        """Stop, then send nothing, until ``clear``."""
+        if self.state is not State.ESTOP:
+            self.counts.add("estops")
+            self._halt(State.ESTOP, reason)
 
-    def clear(self) -> None:
-        """End a stop; the robot moves again with the next fresh chunk."""
-        if self.mode is Mode.STOPPED:
-            self._forget()
-            self.mode, self.reason = Mode.WAITING, "stop cleared, no chunk yet"
+    def fail(self, reason: str) -> None:
+        """Stop, then send nothing, until ``recover``."""
+        if self.state not in (State.ESTOP, State.FAULT):
+            self.counts.add("faults")
+            self._halt(State.FAULT, reason)
 
-    def tick(self, now_ns: int) -> Goal | None:
-        """Return the goal to send now, None when there is nothing new to send."""
-        if self.mode is Mode.DISABLED:
+    def clear(self) -> bool:
+        """End an emergency stop; the arm stays where it is until it is started again."""
+        if self.state is not State.ESTOP or self.moving:
+            return False
+        self._enter(State.IDLE, "emergency stop cleared")
+        return True
+
+    def recover(self) -> bool:
+        """Begin to recover from a fault; ``recovered`` ends it."""
+        if self.state is not State.FAULT or self.moving:
+            return False
+        self._enter(State.RECOVERING, self.reason)
+        return True
+
+    def recovered(self, problem: str = "") -> None:
+        """Learn how the recovery ended; a problem leads back to the fault."""
+        if self.state is State.RECOVERING:
+            if problem:
+                self._enter(State.FAULT, problem)
+            else:
+                self._enter(State.IDLE, "recovered")
+
+    def cycle(self, now_ns: int) -> Setpoint | None:
+        """Return the setpoint to send now, None when there is none.
+
+        Args:
+            now_ns: Time of the cycle; a second call for a time that was served gives None.
+        """
+        if self._last_now_ns is not None and now_ns < self._last_now_ns:
+            self._on_clock_back()
+        self._last_now_ns = now_ns
+        if self._last_sent_ns is not None and now_ns <= self._last_sent_ns:
             return None
-        if self.mode is not Mode.STOPPED:
-            action = self._due(now_ns)
-            if action is not None:
-                return self._judge(action, now_ns)
-            if self._pending is not None:
+        if self.state in SILENT and not self.moving:
+            self._begun = False
+            return None
+        if not self._begin(now_ns):
+            return None
+        self._started = None
+        if self.state in (State.RUNNING, State.HOLDING):
+            self._look_for_action(now_ns)
+            if self._must_wait(now_ns):
+                self.counts.add("withheld")
                 return None
-        return self._hold_goal(now_ns)
+        return self._step(now_ns)
 
-    def _due(self, now_ns: int) -> ScheduledAction | None:
-        """Return the action to send now, once the measured pose of its tick is here."""
+    def _begin(self, now_ns: int) -> bool:
+        """Begin a stream of setpoints where the arm stands; return whether it has begun."""
+        if self._begun:
+            return True
+        measured = self._measured
+        if measured is None or now_ns - measured.stamp_ns > self._settings.max_measured_age_ns:
+            self.reason = "waiting for measured joints"
+            return False
+        if np.abs(measured.velocity).max() > self._settings.rest_velocity_rad_s:
+            self.reason = "waiting for the arm to stand still"
+            return False
+        refusal = self._motion.begin(measured.position)
+        if refusal:
+            self.fail(f"the arm stands where no motion may begin: {refusal}")
+            return False
+        self._begun = self._first = True
+        if self.state is State.HOLDING:
+            self._motion.stop()
+        elif self.state is State.RUNNING:
+            self.reason = "no chunk yet"
+        return True
+
+    def _look_for_action(self, now_ns: int) -> None:
+        """Let the setpoints follow the action whose time has come, once its tick was measured."""
         due = self._schedule.due(now_ns)
         if isinstance(due, ScheduledAction):
             self._pending = due
         elif due.reason is HoldReason.CLOCK_BACKWARDS:
-            self._measured = None
-            self._forget()
-            self.mode, self.reason = Mode.HOLDING, "clock went back"
-            return None
-        elif self._pending is None:
+            self._on_clock_back()
+            return
+        measured, pending = self._measured, self._pending
+        if measured is None or now_ns - measured.stamp_ns > self._settings.max_measured_age_ns:
+            self.hold("measured joints are missing or stale", resumes=True)
+        elif pending is None:
             self._check_silence(now_ns)
-        pending = self._pending
-        if pending is None:
-            return None
-        fresh = self._measured is not None and self._measured.stamp_ns >= pending.valid_from_ns
-        if not fresh and now_ns < pending.valid_from_ns + self._settings.measured_wait_ns:
-            return None
-        self._pending = None
-        return pending
+        elif (
+            measured.stamp_ns >= pending.valid_from_ns
+            or now_ns >= pending.valid_from_ns + self._settings.measured_wait_ns
+        ):
+            self._pending = None
+            self._execute(pending, measured, now_ns)
 
     def _check_silence(self, now_ns: int) -> None:
-        if self.mode is not Mode.RUNNING or self._last_action is None:
+        last = self._last_action
+        if self.state is not State.RUNNING or last is None:
             return
-        if now_ns > self._last_action.valid_until_ns + self._settings.silence_timeout_ns:
-            self._start_hold(Mode.HOLDING, "silence: no fresh chunk")
+        if now_ns > last.valid_until_ns + self._settings.silence_timeout_ns:
+            self.hold("silence: no fresh chunk", resumes=True)
 
-    def _judge(self, action: ScheduledAction, now_ns: int) -> Goal | None:
-        measured = self._measured
-        if measured is None or now_ns - measured.stamp_ns > self._settings.max_measured_age_ns:
-            self._reject("measured tool pose is missing or stale")
-            return self._hold_goal(now_ns)
+    def _execute(self, action: ScheduledAction, measured: MeasuredJoints, now_ns: int) -> None:
+        if self.state is State.HOLDING and not self._resumes:
+            return
         try:
             position, matrix, gripper = split_action(action.action)
+            tool, base_from_tool, jacobian = tool_state(measured.position)
             verdict = self._gate.check(
-                position,
-                matrix,
-                float(gripper),
-                measured.position,
-                measured.base_from_tool,
-                observation_stamp_ns=action.stamp_ns,
-                now_ns=now_ns,
-            )
+                position, matrix, float(gripper), tool, base_from_tool,
+                observation_stamp_ns=action.stamp_ns, now_ns=now_ns,
+            )  # fmt: skip
         except DppoError as error:
             self._reject(str(error))
-            return self._hold_goal(now_ns)
+            return
         if not verdict.accepted:
             self._reject(f"gate rejected: {', '.join(verdict.interventions)}")
-            return self._hold_goal(now_ns)
-        self._last_action, self._hold_pose, self._hold_ns = action, None, None
-        self._gripper = verdict.gripper
-        self.mode, self.reason = Mode.RUNNING, ""
-        self.counts.add("goals")
-        return self._goal(action.valid_from_ns, verdict, action)
+            return
+        step = differential_ik(
+            jacobian[None], tool[None], base_from_tool[None],
+            verdict.position[None], verdict.base_from_tool[None],
+        )[0]  # fmt: skip
+        self._motion.follow(measured.position + step)
+        self.gripper.update(verdict.gripper, now_ns)
+        self._last_action = self._started = action
+        self._interventions = verdict.interventions
+        self._goal = (verdict.position, verdict.base_from_tool)
+        self.counts.add("actions")
+        if self.state is not State.RUNNING or self.reason:
+            self._enter(State.RUNNING, "")
+
+    def _must_wait(self, now_ns: int) -> bool:
+        """Return whether the setpoint of this tick waits for its action (lockstep only)."""
+        if not self._settings.lockstep or self.state is not State.RUNNING:
+            return False
+        last = self._last_action
+        return last is None or now_ns >= last.valid_until_ns
+
+    def _step(self, now_ns: int) -> Setpoint | None:
+        if self.state is State.HOMING and not self._homing:
+            self._homing = self._motion.go_to(np.array(self._settings.home_rad))
+            if not self._homing:
+                self.fail("there is no way to the home posture from here")
+        step_ns = self._settings.cycle_ns
+        if self._last_sent_ns is not None and not self._first:
+            step_ns = min(now_ns - self._last_sent_ns, _LONGEST_STEP_NS)
+        self._first = False
+        setpoint, refusal = self._motion.step(step_ns * 1e-9, self._measurement(now_ns))
+        if refusal:
+            self.fail(f"gate refused a setpoint: {refusal}")
+        elif self.state is State.HOMING and self._motion.arrived:
+            self._motion.stop()
+            self._resumes = False
+            self._enter(State.HOLDING, "home reached")
+        self._last_sent_ns = now_ns
+        self.counts.add("setpoints")
+        return Setpoint(
+            stamp_ns=now_ns,
+            position=setpoint.position,
+            velocity=setpoint.velocity,
+            gripper=self.gripper.value,
+            action=self._started,
+            interventions=self._interventions if self._started is not None else (),
+            goal=self._goal if self._started is not None else None,
+        )
 
     def _reject(self, reason: str) -> None:
         self.counts.add("rejected_actions")
-        self._start_hold(Mode.HOLDING, reason)
+        self.hold(reason, resumes=True)
 
-    def _start_hold(self, mode: Mode, reason: str) -> None:
-        """Drop what was planned and hold where the robot is measured at the next tick."""
-        if mode is not self.mode or self._pending is not None or self._schedule.waiting:
-            self._forget()
-        self.mode, self.reason = mode, reason
+    def _halt(self, state: State, reason: str) -> None:
+        """Stop for good: nothing is sent once the arm stands."""
+        if self.moving:
+            self.counts.add("stops")
+        if self._begun:
+            self._motion.stop()
+        self._forget()
+        self._resumes = False
+        self._enter(state, reason)
+
+    def _on_clock_back(self) -> None:
+        """Trust nothing that was stamped before the clock went back."""
+        self._measured = None
+        self._last_sent_ns = None
+        self._forget()
+        self.hold("clock went back", resumes=True)
+
+    def _on_jump(self) -> None:
+        """The arm is suddenly elsewhere."""
+        if not self._settings.may_be_moved:
+            self.fail("the measured joints jumped")
+            return
+        self._forget()
+        self._begun = False
+        if self.state in (State.RUNNING, State.HOMING, State.HOLDING):
+            self._resumes = self.state is State.RUNNING or self._resumes
+            self._enter(State.HOLDING, "the arm was moved")
+
+    def _enter(self, state: State, reason: str) -> None:
+        self.state, self.reason = state, reason
 
     def _forget(self) -> None:
         self._schedule.reset()
         self._gate.reset()
         self._pending = None
         self._last_action = None
-        self._hold_pose = None
-        self._hold_ns = None
+        self._started = None
 
-    def _hold_goal(self, now_ns: int) -> Goal | None:
-        """Return the hold goal of this control period, through the gate like any other goal."""
-        if self.mode not in (Mode.HOLDING, Mode.STOPPED):
-            return None
-        period = self._settings.control_period_ns
-        if self._hold_ns is not None and now_ns // period == self._hold_ns // period:
-            return None
+    def _measurement(self, now_ns: int) -> Measurement | None:
         measured = self._measured
-        if measured is None or now_ns - measured.stamp_ns > self._settings.max_measured_age_ns:
+        if measured is None:
             return None
-        if self._hold_pose is None:
-            self._hold_pose = measured
-        verdict = self._gate.check(
-            self._hold_pose.position,
-            self._hold_pose.base_from_tool,
-            0.0 if self._gripper is None else self._gripper,
-            measured.position,
-            measured.base_from_tool,
-            observation_stamp_ns=measured.stamp_ns,
-            now_ns=now_ns,
-        )
-        if not verdict.accepted:
-            self.counts.add("rejected_holds")
-            return None
-        self._hold_ns = now_ns
-        self.counts.add("holds")
-        return self._goal(now_ns, verdict, None)
+        # A measurement may be stamped a hair after the cycle that uses it.
+        age_s = max(now_ns - measured.stamp_ns, 0) * 1e-9
+        return Measurement(measured.position, age_s)
 
-    def _goal(self, stamp_ns: int, verdict: Verdict, action: ScheduledAction | None) -> Goal:
-        return Goal(
-            stamp_ns=stamp_ns,
-            position=verdict.position,
-            base_from_tool=verdict.base_from_tool,
-            gripper=self._gripper,
-            action=action,
-            interventions=verdict.interventions,
-        )
+
+def _has_jumped(before: MeasuredJoints, now: MeasuredJoints) -> bool:
+    """Return whether no arm could have moved like that between two measurements."""
+    elapsed_s = (now.stamp_ns - before.stamp_ns) * 1e-9
+    return bool(
+        np.abs(now.position - before.position).max() > _JUMP_RAD + _FASTEST_RAD_S * elapsed_s
+    )

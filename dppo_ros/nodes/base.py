@@ -126,6 +126,12 @@ class ManagedNode(LifecycleNode):
         self._releases.append(partial(self.destroy_subscription, subscription))
         return subscription
 
+    def advertise_as(self, kind: str, name: str, profile: RosObject) -> RosObject:
+        """Return a publisher for a topic that is not in the graph, such as a controller's."""
+        publisher = self.create_publisher(messages.message_class(kind), name, profile)
+        self._releases.append(partial(self.destroy_publisher, publisher))
+        return publisher
+
     def serve(self, name: str, kind: str, callback: Callable[..., RosObject]) -> None:
         """Offer a service of a type of ``std_srvs``."""
         service = self.create_service(

@@ -1,48 +1,57 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Action chunks -> gated tool goals for the robot; the last node before it.
+"""Action chunks -> judged joint setpoints for the robot; the last node before it.
 
-All decisions are in ``core.commander``: this file moves messages in and out of it and runs its
-clock. The only publishers of ``target_pose`` and ``gripper/command`` are in ``_send``.
+All decisions are in ``core.commander`` and all motion in ``control``: this file moves messages in
+and out of them. On a robot, and in a twin that runs in real time, a thread of its own makes the
+setpoints at a steady rate; in simulated time they follow the measured joints, stamp by stamp.
 """
 
 from __future__ import annotations
 
+import gc
+import threading
 import time
-
-import numpy as np
+from collections.abc import Callable
 
 from dppo_ros import messages
+from dppo_ros.control.pipeline import MotionPipeline
 from dppo_ros.core.bundle import load_bundle
-from dppo_ros.core.chunk import ActionChunk, ChunkSchedule
-from dppo_ros.core.commander import Commander, CommanderSettings, Goal, Measured, Mode
-from dppo_ros.core.diagnostics import LatencyWindow
-from dppo_ros.core.errors import ActionError, ConfigError, SafetyError
+from dppo_ros.core.chunk import ActionChunk
+from dppo_ros.core.command_state import MeasuredJoints, Setpoint, State
+from dppo_ros.core.commander import Commander
+from dppo_ros.core.errors import ActionError, ConfigError, ObservationError
 from dppo_ros.core.manifest import BundleManifest
 from dppo_ros.core.observation import furniture_action_spec
-from dppo_ros.core.rotations import matrix_from_quaternion, quaternion_from_matrix
-from dppo_ros.core.safety import SafetyGate
 from dppo_ros.core.spec import first_difference
 from dppo_ros.messages import RosObject
-from dppo_ros.nodes.base import ManagedNode, publish_diagnostics
+from dppo_ros.nodes.backends import make_backend, pose_of
+from dppo_ros.nodes.base import ManagedNode
+from dppo_ros.nodes.command_report import CommandReport
+from dppo_ros.nodes.command_setup import build_commander, build_motion
+from dppo_ros.nodes.franka import FrankaArm
+from dppo_ros.nodes.intruders import foreign_publishers
+from dppo_ros.nodes.pacing import PacedThread
 from dppo_ros.nodes.process import run
-from dppo_ros.parameters.command import COMMAND, SAFETY, safety_limits
+from dppo_ros.parameters.command import COMMAND, SAFETY
 from dppo_ros.paths import find_bundle
+from dppo_ros.robots import find_robot
 
-_MAX_ARRIVALS = 64
+_QUIET_CYCLES = 4
+_NS_PER_S = 1_000_000_000
 
 
 class CommandNode(ManagedNode):
-    """Executes chunks in their own time, behind the safety gate."""
+    """Executes chunks in their own time, behind both gates."""
 
     def __init__(self) -> None:
         """Declare the parameters."""
         super().__init__("command", (*COMMAND, *SAFETY))
+        self._lock = threading.RLock()
         self._commander: Commander | None = None
-        self._arrivals: dict[int, int] = {}
-        self._latency = LatencyWindow()
+        self._pacing: PacedThread | None = None
+        self._measured_ns = 0
         self._sequence = 0
-        self._logged = (Mode.DISABLED, "")
 
     def configure(self) -> None:
         """Read rate, chunk size and action layout from the bundle, create the topics.
@@ -51,38 +60,73 @@ class CommandNode(ManagedNode):
             DppoError: The bundle, its action layout or a limit is not acceptable.
         """
         self._manifest = self._load_manifest()
-        self._commander = self._build(self._manifest)
-        self._target = self.advertise("target_pose")
+        robot = find_robot(self.text("robot"))
+        self._prefix = robot.joint_names[0].removesuffix("_joint1")
+        self._motion: MotionPipeline = build_motion(self, robot)
+        self._commander = build_commander(self, self._manifest, self._motion)
+        self._backend = make_backend(self.text("backend"), self, self._motion)
         self._gripper = self.advertise("gripper/command")
-        self._status = self.advertise("command/status")
-        self._diagnostics = self.advertise("diagnostics")
+        # For people and bags; crisp_controllers listen to this topic, and to one publisher only.
+        self._goals = (
+            None if self._backend.topic == "target_pose" else self.advertise("target_pose")
+        )
+        self._frame = self.text("base_frame")
+        self._report = CommandReport(self, self._commander, self._motion)
+        self._arm = FrankaArm.if_present(self, self._on_robot_problem)
+        self._simulated = bool(self.get_parameter("use_sim_time").value)
         self.subscribe("policy/chunk", self._on_chunk)
-        self.subscribe("tool_pose", self._on_tool_pose)
-        self.serve("~/enable", "SetBool", self._on_enable)
-        self.serve("~/stop", "Trigger", self._on_stop)
-        self.serve("~/clear", "Trigger", self._on_clear)
-        self.every(1.0 / self.number("tick_rate_hz"), self._tick)
-        self.every(1.0, self._diagnose)
+        self.subscribe("joint_states", self._on_joints)
+        for name, handler in (
+            ("start", self._start), ("stop", self._hold), ("home", self._home),
+            ("recover", self._recover), ("estop", self._estop), ("clear", self._clear),
+        ):  # fmt: skip
+            self.serve(f"~/{name}", "Trigger", handler)
+        self.serve("~/enable", "SetBool", self._enable)
+        self.every(1.0, self._every_second)
 
     def activate(self) -> None:
-        """Accept chunks, unless an operator has to enable that first."""
+        """Run the stream of setpoints; start, unless an operator has to do that."""
         assert self._commander is not None
+        period_ns = round(_NS_PER_S / self.number("setpoint_rate_hz"))
+        if self._simulated:
+            self.every(period_ns / _NS_PER_S, self._when_joints_are_silent)
+        else:
+            self._pacing = PacedThread(
+                period_ns,
+                messages.seconds_to_ns(self.number("compute_ahead_s")),
+                self._next,
+                self._send,
+                self.integer("real_time_priority"),
+            )
         if self.flag("enabled_on_activate"):
-            self._commander.enable()
-        self._report(self.now_ns())
+            self._commander.start()
+        self._report.state(self.now_ns())
+        # A collection takes milliseconds; cyclic garbage is collected once a second instead.
+        gc.disable()
+        if self._pacing is not None:
+            self._pacing.start()
 
     def deactivate(self) -> None:
-        """Send one hold goal, then nothing."""
+        """Stop the arm, then send nothing."""
+        gc.enable()
         if self._commander is None:
             return
-        if self._commander.mode is Mode.RUNNING:
-            self._commander.stop("deactivated")
-            goal = self._commander.tick(self.now_ns())
-            if goal is not None:
-                self._send(goal, self.now_ns())
-            self._commander.clear()
-        self._commander.disable()
-        self._report(self.now_ns())
+        with self._lock:
+            self._commander.idle("deactivated")
+        deadline = time.monotonic() + 2.0
+        while self._pacing is not None and self._commander.moving and time.monotonic() < deadline:
+            time.sleep(0.005)
+        if self._pacing is not None:
+            self._pacing.stop()
+            self._pacing = None
+        self._report.state(self.now_ns())
+
+    def cleanup(self) -> None:
+        """Forget everything."""
+        self.deactivate()
+        # The planners hold objects of a compiled library, which wants them back before the end.
+        for name in ("_commander", "_motion", "_backend", "_report", "_arm"):
+            setattr(self, name, None)
 
     def _load_manifest(self) -> BundleManifest:
         manifest = load_bundle(find_bundle(self.text("bundle"))).manifest
@@ -94,27 +138,6 @@ class CommandNode(ManagedNode):
             )
         return manifest
 
-    def _build(self, manifest: BundleManifest) -> Commander:
-        period_ns = manifest.control_period_ns
-        values = {parameter.name: self.setting(parameter.name) for parameter in SAFETY}
-        limits = safety_limits(values, period_ns * 1e-9)
-        if limits.max_observation_age_s < manifest.act_steps * period_ns * 1e-9:
-            raise SafetyError(
-                f"safety.max_observation_age_s is {limits.max_observation_age_s:g}, but the last "
-                f"of {manifest.act_steps} actions of bundle {manifest.name!r} starts "
-                f"{(manifest.act_steps - 1) * period_ns * 1e-9:g} s after its observation; set it "
-                "to the length of a chunk or more"
-            )
-        age_ns = messages.seconds_to_ns(limits.max_observation_age_s)
-        settings = CommanderSettings(
-            control_period_ns=period_ns,
-            silence_timeout_ns=messages.seconds_to_ns(self.number("silence_timeout_s")),
-            max_measured_age_ns=messages.seconds_to_ns(self.number("max_measured_age_s")),
-            measured_wait_ns=messages.seconds_to_ns(self.number("measured_wait_s")),
-        )
-        schedule = ChunkSchedule(manifest.act_steps, period_ns, age_ns)
-        return Commander(schedule, SafetyGate(limits), settings)
-
     def _on_chunk(self, message: RosObject) -> None:
         if not self.active or self._commander is None:
             return
@@ -123,158 +146,174 @@ class CommandNode(ManagedNode):
             messages.check_layout(
                 chunk, self._manifest.action.component_names, self._manifest.control_period_ns
             )
-        except ActionError as error:
-            self._commander.refuse_chunk("refused a malformed chunk")
-            self.warn(f"holding, chunk refused: {error}")
-        else:
-            try:
+            with self._lock:
                 self._commander.push(ActionChunk(chunk.stamp_ns, chunk.actions, self._sequence))
                 self._sequence += 1
-            except ActionError as error:
-                self.warn(f"holding, chunk refused: {error}")
-        self._tick()
+        except ActionError as error:
+            with self._lock:
+                self._commander.refuse_chunk("refused a malformed chunk")
+            self.warn(f"holding, chunk refused: {error}")
+        self._look_for_intruders()
+        if self._simulated:
+            self._cycle(self._measured_ns)
 
-    def _on_tool_pose(self, message: RosObject) -> None:
+    def _on_joints(self, message: RosObject) -> None:
         if self._commander is None:
             return
-        pose = messages.decode_pose(message)
-        if pose.frame != self.text("base_frame"):
-            self.warn(
-                f"ignored a tool pose in frame {pose.frame!r}; it must be "
-                f"{self.text('base_frame')!r}"
+        try:
+            joints = messages.decode_arm(message, self._prefix)
+        except ObservationError as error:
+            self.warn(f"joint state refused: {error}")
+            return
+        ahead_ns = joints.stamp_ns - self.now_ns()
+        if not self._simulated and ahead_ns > messages.seconds_to_ns(
+            self.number("max_measured_age_s")
+        ):
+            self.warn(f"joint state refused: its stamp is {ahead_ns / 1e9:.3f} s in the future")
+            return
+        with self._lock:
+            self._commander.measure(
+                MeasuredJoints(joints.stamp_ns, joints.values[:7], joints.values[7:])
             )
-            return
-        self._arrivals[pose.stamp_ns] = time.monotonic_ns()
-        while len(self._arrivals) > _MAX_ARRIVALS:
-            self._arrivals.pop(next(iter(self._arrivals)))
-        matrix = (
-            matrix_from_quaternion(pose.values[3:])
-            if np.isfinite(pose.values).all()
-            else np.full((3, 3), np.nan)
-        )
-        self._commander.measure(Measured(pose.stamp_ns, pose.values[:3], matrix))
-        if self.active:
-            self._tick()
+        self._report.joints_arrived(joints.stamp_ns)
+        self._measured_ns = joints.stamp_ns
+        if self._simulated and self.active:
+            self._cycle(joints.stamp_ns)
 
-    def _on_enable(self, request: RosObject, response: RosObject) -> RosObject:
-        if self._commander is None or not self.active:
-            return _refuse(response)
-        if request.data:
-            self._commander.enable()
-        else:
-            self._commander.disable()
-        return self._answer(response, self._commander.mode is not Mode.STOPPED)
+    def _when_joints_are_silent(self) -> None:
+        """Keep a stop going when simulated time goes on without measured joints."""
+        now_ns = self.now_ns()
+        period_ns = round(_NS_PER_S / self.number("setpoint_rate_hz"))
+        if self.active and now_ns > self._measured_ns + _QUIET_CYCLES * period_ns:
+            self._cycle(now_ns)
 
-    def _on_stop(self, request: RosObject, response: RosObject) -> RosObject:
-        if self._commander is None:
-            return _refuse(response)
-        self._commander.stop()
-        self._tick()
-        return self._answer(response, True)
+    def _cycle(self, now_ns: int) -> None:
+        """Make and send the setpoint of an instant of simulated time."""
+        setpoint = self._next(now_ns)
+        if setpoint is not None:
+            self._send(setpoint)
 
-    def _on_clear(self, request: RosObject, response: RosObject) -> RosObject:
-        if self._commander is None or not self.active:
-            return _refuse(response)
-        self._commander.clear()
-        return self._answer(response, True)
+    def _next(self, now_ns: int) -> Setpoint | None:
+        commander = self._commander
+        if commander is None:
+            return None
+        with self._lock:
+            return commander.cycle(now_ns)
 
-    def _answer(self, response: RosObject, success: bool) -> RosObject:
+    def _send(self, setpoint: Setpoint) -> None:
+        fresh = setpoint.action is not None
+        if setpoint.gripper is not None and (fresh or self._simulated):
+            self._gripper.publish(
+                messages.encode_vector(setpoint.stamp_ns, ("gripper",), [setpoint.gripper])
+            )
+        if setpoint.goal is not None and self._goals is not None:
+            self._goals.publish(
+                messages.encode_pose(setpoint.stamp_ns, self._frame, pose_of(*setpoint.goal))
+            )
+        self._backend.send(setpoint)
+        self._report.sent(setpoint, self.now_ns() if fresh else 0)
+
+    def _look_for_intruders(self) -> None:
+        """Hold when somebody else publishes chunks, or what only this node may publish."""
         assert self._commander is not None
-        self._report(self.now_ns())
-        response.success = success
-        response.message = f"{self._commander.mode.value}: {self._commander.reason}"
+        chunk_sources = foreign_publishers(self, "policy/chunk", allowed=1)
+        if chunk_sources:
+            with self._lock:
+                self._commander.hold(f"several nodes publish chunks: {', '.join(chunk_sources)}")
+        rivals = foreign_publishers(self, self._backend.topic, allowed=1)
+        if rivals:
+            with self._lock:
+                self._commander.fail(
+                    f"several nodes publish {self._backend.topic}: {', '.join(rivals)}"
+                )
+
+    def _every_second(self) -> None:
+        if self._commander is None or not self.active:
+            return
+        gc.collect(1)
+        self._look_for_intruders()
+        if self._pacing is not None and self._pacing.failure is not None:
+            self.get_logger().fatal(f"the setpoint thread died: {self._pacing.failure!r}")
+            self.leave(1)
+        self._report.diagnose(self._pacing)
+
+    def _on_robot_problem(self, problem: str) -> None:
+        if self._commander is not None:
+            with self._lock:
+                self._commander.fail(problem)
+
+    def _start(self, request: RosObject, response: RosObject) -> RosObject:
+        self._look_for_intruders_now()
+        return self._ask(response, lambda commander: commander.start())
+
+    def _look_for_intruders_now(self) -> None:
+        if self._commander is not None and self.active:
+            self._look_for_intruders()
+
+    def _hold(self, request: RosObject, response: RosObject) -> RosObject:
+        return self._ask(response, _stand_still)
+
+    def _home(self, request: RosObject, response: RosObject) -> RosObject:
+        return self._ask(response, lambda commander: commander.home())
+
+    def _estop(self, request: RosObject, response: RosObject) -> RosObject:
+        return self._ask(response, _emergency)
+
+    def _clear(self, request: RosObject, response: RosObject) -> RosObject:
+        return self._ask(response, lambda commander: commander.clear())
+
+    def _recover(self, request: RosObject, response: RosObject) -> RosObject:
+        commander = self._commander
+        if commander is not None and self.active:
+            with self._lock:
+                begun = commander.recover()
+            if begun and self._arm is None:
+                with self._lock:
+                    commander.recovered()
+            elif begun and self._arm is not None:
+                self._arm.recover(self._on_recovered)
+            return self._answer(response, begun)
+        return _refuse(response)
+
+    def _on_recovered(self, problem: str) -> None:
+        if self._commander is not None:
+            with self._lock:
+                self._commander.recovered(problem)
+
+    def _enable(self, request: RosObject, response: RosObject) -> RosObject:
+        if request.data:
+            return self._start(request, response)
+        return self._ask(response, _silence)
+
+    def _ask(self, response: RosObject, act: Callable[[Commander], bool]) -> RosObject:
+        commander = self._commander
+        if commander is None or not self.active:
+            return _refuse(response)
+        with self._lock:
+            done = act(commander)
+        return self._answer(response, done)
+
+    def _answer(self, response: RosObject, done: bool) -> RosObject:
+        assert self._commander is not None
+        self._report.state(self.now_ns())
+        response.success = done
+        response.message = f"{self._commander.state.value}: {self._commander.reason}"
         return response
 
-    def _tick(self) -> None:
-        if not self.active or self._commander is None:
-            return
-        now_ns = self.now_ns()
-        goal = self._commander.tick(now_ns)
-        if goal is not None:
-            self._send(goal, now_ns)
-        if (self._commander.mode, self._commander.reason) != self._logged:
-            self._log_mode()
-            self._report(now_ns)
 
-    def _log_mode(self) -> None:
-        assert self._commander is not None
-        mode, reason = self._commander.mode, self._commander.reason
-        self._logged = (mode, reason)
-        if mode in (Mode.HOLDING, Mode.STOPPED):
-            self.get_logger().warning(f"{mode.value}: {reason}")
-        else:
-            self.get_logger().info(mode.value)
+def _stand_still(commander: Commander) -> bool:
+    commander.hold("operator stop")
+    return commander.state is not State.RUNNING
 
-    def _send(self, goal: Goal, now_ns: int) -> None:
-        frame = self.text("base_frame")
-        if goal.gripper is not None:
-            self._gripper.publish(
-                messages.encode_vector(goal.stamp_ns, ("gripper",), [goal.gripper])
-            )
-        pose = [*goal.position, *quaternion_from_matrix(goal.base_from_tool)]
-        self._target.publish(messages.encode_pose(goal.stamp_ns, frame, pose))
-        latency_ms = self._loop_latency_ms(goal)
-        if goal.action is None:
-            self._report(now_ns, goal)
-            return
-        values: dict[str, object] = {
-            "sequence": goal.action.sequence,
-            "index": goal.action.index,
-            "chunk_stamp_ns": goal.action.stamp_ns,
-            "start_delay_ms": (now_ns - goal.stamp_ns) / 1e6,
-        }
-        if latency_ms is not None:
-            values["loop_latency_ms"] = latency_ms
-        self._report(now_ns, goal, values)
 
-    def _loop_latency_ms(self, goal: Goal) -> float | None:
-        """Return the wall time from the arrival of the observation to the command it caused.
+def _emergency(commander: Commander) -> bool:
+    commander.estop()
+    return True
 
-        Only the first action of a chunk answers its observation at once; the others wait for
-        their time on purpose.
-        """
-        if goal.action is None or goal.action.index > 0:
-            return None
-        arrival_ns = self._arrivals.get(goal.action.stamp_ns)
-        if arrival_ns is None:
-            return None
-        latency_ns = time.monotonic_ns() - arrival_ns
-        self._latency.add_ns(latency_ns)
-        return latency_ns / 1e6
 
-    def _report(
-        self, now_ns: int, goal: Goal | None = None, extra: dict[str, object] | None = None
-    ) -> None:
-        assert self._commander is not None
-        mode, reason = self._commander.mode, self._commander.reason
-        values: dict[str, object] = {
-            "mode": mode.value,
-            "reason": reason,
-            "sent": "" if goal is None else "hold" if goal.action is None else "action",
-            "goal_stamp_ns": "" if goal is None else goal.stamp_ns,
-            "interventions": "" if goal is None else ",".join(goal.interventions),
-            **(extra or {}),
-        }
-        level = "error" if mode is Mode.STOPPED else "warn" if mode is Mode.HOLDING else "ok"
-        self._status.publish(messages.encode_status(now_ns, "command", level, mode.value, values))
-
-    def _diagnose(self) -> None:
-        if not self.active or self._commander is None:
-            return
-        latency = self._latency.summary()
-        values: dict[str, object] = {
-            "mode": self._commander.mode.value,
-            "loop_median_ms": round(latency.median_ms, 3),
-            "loop_p99_ms": round(latency.p99_ms, 3),
-            "loop_max_ms": round(latency.maximum_ms, 3),
-            "target_publishers": self.count_publishers(self._target.topic_name),
-            **self._commander.counts.as_dict(),
-            **{f"gate.{k}": v for k, v in self._commander.gate.counts.as_dict().items()},
-            **{f"chunk.{k}": v for k, v in self._commander.schedule.counts.as_dict().items()},
-        }
-        text = f"{self._commander.mode.value}: {self._commander.reason}".rstrip(": ")
-        healthy = self._commander.mode in (Mode.RUNNING, Mode.WAITING)
-        publish_diagnostics(self, self._diagnostics, "ok" if healthy else "warn", text, values)
+def _silence(commander: Commander) -> bool:
+    commander.idle()
+    return commander.state is State.IDLE
 
 
 def _refuse(response: RosObject) -> RosObject:

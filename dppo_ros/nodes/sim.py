@@ -13,8 +13,8 @@ import traceback
 
 from dppo_ros import messages
 from dppo_ros.cameras import shipped_cameras
-from dppo_ros.core.errors import ConfigError, DppoError
-from dppo_ros.core.rotations import matrix_from_quaternion, quaternion_from_matrix
+from dppo_ros.core.errors import ConfigError, DppoError, ObservationError
+from dppo_ros.core.rotations import quaternion_from_matrix
 from dppo_ros.messages import RosObject
 from dppo_ros.nodes.base import ManagedNode, publish_diagnostics
 from dppo_ros.nodes.process import run
@@ -27,7 +27,8 @@ from sim_training.envs.furniture.cell import PHYSICS_STEP_S, CellState, OneLegCe
 from sim_training.envs.furniture.pictures import PictureFaults
 
 BASE_FRAME, TAG_FRAME = "panda_link0", "tag"
-JOINT_NAMES = tuple(f"panda_joint{index}" for index in range(1, 8))
+ARM_PREFIX = "panda"
+JOINT_NAMES = tuple(f"{ARM_PREFIX}_joint{index}" for index in range(1, 8))
 FINGER_NAMES = ("panda_finger_joint1", "panda_finger_joint2")
 EXIT_ASSEMBLED, EXIT_NOT_ASSEMBLED = 0, 3
 _JOIN_S = 10.0
@@ -65,7 +66,7 @@ class SimNode(ManagedNode):
         if self.flag("cameras"):
             self._cameras = self._open_cameras(settings)
         self.subscribe("policy/observation", self._on_observation)
-        self.subscribe("target_pose", self._on_pose)
+        self.subscribe("joint_command", self._on_joints)
         self.subscribe("gripper/command", self._on_gripper)
         self.serve("~/reset", "Trigger", self._reset)
         self.every(1.0, self._diagnose)
@@ -200,13 +201,16 @@ class SimNode(ManagedNode):
         if self._loop is not None:
             self._loop.observed.put(messages.stamp_to_ns(message.header.stamp))
 
-    def _on_pose(self, message: RosObject) -> None:
-        goal = messages.decode_pose(message)
-        if goal.frame != BASE_FRAME:
-            self.warn(f"ignored a tool goal in frame {goal.frame!r}; it must be {BASE_FRAME!r}")
-        elif self._loop is not None:
-            matrix = matrix_from_quaternion(goal.values[3:])
-            self._loop.inbox.put_pose(goal.stamp_ns, goal.values[:3], matrix)
+    def _on_joints(self, message: RosObject) -> None:
+        try:
+            setpoint = messages.decode_arm(message, ARM_PREFIX)
+        except ObservationError as error:
+            self.warn(f"ignored a joint command: {error}")
+        else:
+            if self._loop is not None:
+                self._loop.inbox.put_joints(
+                    setpoint.stamp_ns, setpoint.values[:7], setpoint.values[7:]
+                )
 
     def _on_gripper(self, message: RosObject) -> None:
         stamp_ns, _, values = messages.decode_vector(message)

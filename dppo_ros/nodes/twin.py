@@ -36,8 +36,12 @@ class Cell(Protocol):
         """Start a new episode."""
         ...
 
-    def set_target(self, position: FloatArray, base_from_tool: FloatArray, gripper: float) -> None:
-        """Hold a new tool goal."""
+    def set_joint_reference(self, position: FloatArray, velocity: FloatArray) -> None:
+        """Follow a setpoint from now on."""
+        ...
+
+    def set_gripper(self, value: float) -> None:
+        """Set the gripper latch."""
         ...
 
     def advance(self, physics_steps: int) -> None:
@@ -101,20 +105,22 @@ class Episode:
     outcome: str = RUNNING
 
 
-class TargetInbox:
-    """Newest pose and gripper targets, handed over in pairs of equal stamp."""
+class SetpointInbox:
+    """Newest joint setpoint and gripper value."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._changed = threading.Condition()
-        self._pose: tuple[int, FloatArray, FloatArray] | None = None
+        self._joints: tuple[int, FloatArray, FloatArray] | None = None
         self._gripper: tuple[int, float] | None = None
+        self._newest_ns = -1
 
-    def put_pose(self, stamp_ns: int, position: FloatArray, base_from_tool: FloatArray) -> None:
-        """Take a tool goal, unless a number in it is not finite."""
-        if np.isfinite(position).all() and np.isfinite(base_from_tool).all():
+    def put_joints(self, stamp_ns: int, position: FloatArray, velocity: FloatArray) -> None:
+        """Take a setpoint, unless a number in it is not finite."""
+        if np.isfinite(position).all() and np.isfinite(velocity).all():
             with self._changed:
-                self._pose = (stamp_ns, position, base_from_tool)
+                self._joints = (stamp_ns, position, velocity)
+                self._newest_ns = max(self._newest_ns, stamp_ns)
                 self._changed.notify_all()
 
     def put_gripper(self, stamp_ns: int, value: float) -> None:
@@ -127,33 +133,26 @@ class TargetInbox:
     def clear(self) -> None:
         """Forget what was not taken."""
         with self._changed:
-            self._pose = None
+            self._joints = self._gripper = None
 
     def wait_for(self, stamp_ns: int, timeout_s: float) -> bool:
-        """Return whether both targets for this stamp or a later one came in time."""
+        """Return whether a setpoint for this stamp or a later one came in time.
+
+        Once there was a gripper value, that of the same stamp is waited for too: the two come on
+        topics of their own.
+        """
         with self._changed:
             return self._changed.wait_for(lambda: self._complete(stamp_ns), timeout_s)
 
-    def take(self, patient: bool) -> tuple[FloatArray, FloatArray, float | None] | None:
-        """Return the waiting goal and gripper value once.
-
-        Args:
-            patient: Leave a goal whose gripper value has not come yet for the next call.
-        """
+    def take(self) -> tuple[tuple[FloatArray, FloatArray] | None, float | None]:
+        """Return the newest setpoint once, and the newest gripper value."""
         with self._changed:
-            if self._pose is None or (patient and not self._complete(self._pose[0])):
-                return None
-            _, position, matrix = self._pose
-            self._pose = None
-            return position, matrix, self._gripper[1] if self._gripper else None
+            joints, self._joints = self._joints, None
+            return joints[1:] if joints else None, self._gripper[1] if self._gripper else None
 
     def _complete(self, stamp_ns: int) -> bool:
-        return (
-            self._pose is not None
-            and self._pose[0] >= stamp_ns
-            and self._gripper is not None
-            and self._gripper[0] >= stamp_ns
-        )
+        gripper = self._gripper is None or self._gripper[0] >= stamp_ns
+        return self._newest_ns >= stamp_ns and gripper
 
 
 class StampGate:
@@ -219,11 +218,10 @@ class TwinLoop:
         self._output = output
         self._start = start
         self._time_ns = 0
-        self._gripper = -1.0
         self._deadline_s = 0.0
         self._silent: set[str] = set()
         self._reset_wanted = threading.Event()
-        self.inbox = TargetInbox()
+        self.inbox = SetpointInbox()
         self.observed = StampGate()
         self.episode = Episode()
         self.lockstep_timeouts = 0
@@ -248,7 +246,6 @@ class TwinLoop:
     def _begin_episode(self, number: int) -> None:
         seed, randomness, _ = self._start()
         self._cell.reset(seed, randomness)
-        self._gripper = -1.0
         self.inbox.clear()
         self.episode = Episode(number)
 
@@ -262,12 +259,13 @@ class TwinLoop:
         self._output.send_clock(self._time_ns)
         if ended:
             self._output.episode_ended(self.episode)
-        if self._settings.lockstep and self.episode.outcome == RUNNING:
-            if self._settings.await_observation:
-                self._await("observation", self.observed.wait_for, stop)
-            self._await("command", self.inbox.wait_for, stop)
+        waits = self._settings.lockstep and self.episode.outcome == RUNNING
+        if waits and self._settings.await_observation:
+            self._await("observation", self.observed.wait_for, stop)
         for index in range(self._settings.slices_per_tick):
-            self._apply(patient=index == 0)
+            if waits:
+                self._await("command", self.inbox.wait_for, stop)
+            self._apply()
             self._cell.advance(self._settings.physics_steps)
             self._time_ns += self._settings.slice_ns
             self._pace(stop)
@@ -310,13 +308,12 @@ class TwinLoop:
                 return
             self._output.send_clock(self._time_ns)
 
-    def _apply(self, patient: bool) -> None:
-        target = self.inbox.take(patient)
-        if target is None:
-            return
-        position, matrix, gripper = target
-        self._gripper = self._gripper if gripper is None else gripper
-        self._cell.set_target(position, matrix, self._gripper)
+    def _apply(self) -> None:
+        setpoint, gripper = self.inbox.take()
+        if setpoint is not None:
+            self._cell.set_joint_reference(*setpoint)
+        if gripper is not None:
+            self._cell.set_gripper(gripper)
 
     def _pace(self, stop: threading.Event) -> None:
         """Sleep so that simulated time follows wall time times the real-time factor."""

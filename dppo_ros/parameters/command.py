@@ -10,19 +10,38 @@ from typing import Any
 from dppo_ros.core.safety_limits import SafetyLimits
 from dppo_ros.parameters.model import COMMON, Parameter, Value
 
+BACKENDS = ("twin", "joint_trajectory", "joint_position", "crisp")
+"""Ways to a robot, see ``dppo_ros.nodes.backends``."""
+
 COMMAND = (
     *COMMON,
     Parameter("bundle", "", "folder of the policy bundle; gives rate, chunk size, action layout"),
-    Parameter("enabled_on_activate", True, "start enabled; otherwise call ~/enable first"),
-    Parameter("tick_rate_hz", 200.0, "rate at which due actions are looked up (Hz)", 10.0, 1000.0),
+    Parameter("robot", "panda", "arm whose limits apply", choices=("panda", "fr3")),
+    Parameter(
+        "backend",
+        "twin",
+        "how setpoints reach the robot: the simulated cell, a joint_trajectory_controller, a "
+        "forward_command_controller for positions, or crisp_controllers",
+        choices=BACKENDS,
+    ),
+    Parameter("enabled_on_activate", True, "start at once; otherwise call ~/start first"),
+    Parameter("setpoint_rate_hz", 200.0, "rate of the joint setpoints (Hz)", 100.0, 1000.0),
+    Parameter("lockstep", False, "withhold the setpoint of a tick until its action is here"),
     Parameter("silence_timeout_s", 0.25, "no due action for this long: hold (s)", 0.01, 5.0),
+    Parameter("max_measured_age_s", 0.25, "oldest measured joints to move on (s)", 0.001, 5.0),
+    Parameter("measured_wait_s", 0.02, "wait this long for the joints of the tick (s)", 0.0, 1.0),
     Parameter(
-        "max_measured_age_s", 0.25, "oldest measured tool pose to judge a goal on (s)", 0.001, 5.0
+        "gripper_toggle_s", 0.0, "least time between two changes of the gripper (s)", 0.0, 10.0
     ),
+    Parameter("compute_ahead_s", 0.002, "start on a setpoint this early (s)", 0.0, 0.005),
     Parameter(
-        "measured_wait_s", 0.02, "wait this long for the tool pose of the tick (s)", 0.0, 1.0
+        "real_time_priority",
+        20,
+        "SCHED_FIFO priority of the setpoint thread where permitted; 0 asks for none",
+        0,
+        90,
     ),
-    Parameter("base_frame", "panda_link0", "frame_id of the tool pose and of commands"),
+    Parameter("base_frame", "panda_link0", "frame_id of commands"),
 )
 """Parameters of the command node, without the safety limits (see ``SAFETY``)."""
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The twin's loop on a fake cell: order of messages, lockstep, pairing of targets, episode ends."""
+"""The twin's loop on a fake cell: order of messages, lockstep, setpoints, episode ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from dppo_ros.nodes.twin import Episode, TargetInbox, TwinLoop, TwinSettings
+from dppo_ros.nodes.twin import Episode, SetpointInbox, TwinLoop, TwinSettings
 
 TICK_NS = 100_000_000
 
@@ -35,8 +35,11 @@ class FakeCell:
         self.steps = 0
         return self.state()
 
-    def set_target(self, position: np.ndarray, base_from_tool: np.ndarray, gripper: float) -> None:
-        self.log.append(("target", self.steps, float(position[0]), gripper))
+    def set_joint_reference(self, position: np.ndarray, velocity: np.ndarray) -> None:
+        self.log.append(("setpoint", self.steps, float(position[0])))
+
+    def set_gripper(self, value: float) -> None:
+        self.log.append(("gripper", self.steps, value))
 
     def advance(self, physics_steps: int) -> None:
         self.steps += physics_steps
@@ -61,19 +64,18 @@ class Robot:
         self.clock.append(stamp_ns)
 
     def send_joints(self, stamp_ns: int, state: object) -> None:
-        pass
+        if self.answers and self.loop is not None:
+            threading.Thread(target=self._answer, args=(stamp_ns,)).start()
 
     def send_tick(self, stamp_ns: int, state: object, episode: Episode) -> None:
         self.ticks.append((stamp_ns, episode))
         if len(self.ticks) > self._stop_after:
             self.stop.set()
-        elif self.answers and self.loop is not None:
-            threading.Thread(target=self._answer, args=(stamp_ns,)).start()
 
     def _answer(self, stamp_ns: int) -> None:
         assert self.loop is not None
         self.loop.inbox.put_gripper(stamp_ns, 1.0)
-        self.loop.inbox.put_pose(stamp_ns, np.full(3, stamp_ns / TICK_NS), np.eye(3))
+        self.loop.inbox.put_joints(stamp_ns, np.full(7, 10 * stamp_ns / TICK_NS), np.zeros(7))
 
     def episode_ended(self, episode: Episode) -> None:
         self.ended.append(episode)
@@ -87,11 +89,12 @@ def run(cell: FakeCell, robot: Robot, lockstep: bool, max_steps: int = 1000) -> 
     return loop
 
 
-def test_lockstep_applies_every_command_at_its_own_tick() -> None:
+def test_lockstep_applies_every_setpoint_in_its_own_slice() -> None:
     cell, robot = FakeCell(), Robot(stop_after=6)
     loop = run(cell, robot, lockstep=True)
-    targets = [entry for entry in cell.log if entry[0] == "target"]
-    assert targets == [("target", 50 * tick, float(tick), 1.0) for tick in range(6)]
+    setpoints = [entry for entry in cell.log if entry[0] == "setpoint"][:60]
+    assert setpoints == [("setpoint", 5 * part, float(part)) for part in range(60)]
+    assert {entry[2] for entry in cell.log if entry[0] == "gripper"} == {1.0}
     assert loop.lockstep_timeouts == 0
     assert [stamp for stamp, _ in robot.ticks] == [tick * TICK_NS for tick in range(7)]
 
@@ -132,17 +135,19 @@ def test_reset_begins_a_new_episode_while_time_goes_on() -> None:
     assert [stamp for stamp, _ in robot.ticks] == [tick * TICK_NS for tick in range(5)]
 
 
-def test_inbox_hands_over_pairs_once_and_refuses_what_is_not_finite() -> None:
-    inbox = TargetInbox()
-    inbox.put_pose(5, np.ones(3), np.eye(3))
-    assert inbox.take(patient=True) is None
+def test_inbox_hands_over_setpoints_once_and_refuses_what_is_not_finite() -> None:
+    inbox = SetpointInbox()
     assert not inbox.wait_for(5, 0.0)
-    inbox.put_gripper(5, -1.0)
+    inbox.put_joints(5, np.ones(7), np.zeros(7))
+    assert inbox.wait_for(5, 0.0)
+    inbox.put_gripper(4, -1.0)
+    assert not inbox.wait_for(5, 0.0)  # from now on both are waited for
+    inbox.put_gripper(5, 1.0)
     assert inbox.wait_for(5, 0.0)
     assert not inbox.wait_for(6, 0.0)
-    taken = inbox.take(patient=True)
-    assert taken is not None
-    assert taken[2] == -1.0
-    assert inbox.take(patient=False) is None
-    inbox.put_pose(6, np.array([np.nan, 0.0, 0.0]), np.eye(3))
-    assert inbox.take(patient=False) is None
+    joints, gripper = inbox.take()
+    assert joints is not None
+    assert gripper == 1.0
+    assert inbox.take() == (None, 1.0)
+    inbox.put_joints(6, np.full(7, np.nan), np.zeros(7))
+    assert inbox.take()[0] is None

@@ -91,6 +91,18 @@ class OneLegCell:
             np.array([gripper], dtype=np.float64),
         )
 
+    def set_joint_reference(self, position: FloatArray, velocity: FloatArray) -> None:
+        """Let the joint drives follow a setpoint (7,) rad that moves at (7,) rad/s."""
+        self._simulation.set_joint_reference(
+            _ONLY,
+            np.asarray(position, dtype=np.float64)[None],
+            np.asarray(velocity, dtype=np.float64)[None],
+        )
+
+    def set_gripper(self, value: float) -> None:
+        """Set the gripper latch: negative opens, positive closes."""
+        self._simulation.set_gripper(_ONLY, np.array([value], dtype=np.float64))
+
     def advance(self, physics_steps: int) -> None:
         """Run physics steps of ``PHYSICS_STEP_S`` seconds."""
         self._simulation.advance(_ONLY, physics_steps)

@@ -125,6 +125,27 @@ class OneLegSimulation:
             self._jacobian(env_ids), position, rotation, goal_position, base_from_goal
         )
         self._ctrl[env_ids, ARM] = self._qpos[env_ids, ARM] + displacement
+        self.set_gripper(env_ids, gripper)
+
+    def set_joint_reference(
+        self, env_ids: IntArray, position: FloatArray, velocity: FloatArray
+    ) -> None:
+        """Let the joint drives follow a moving reference.
+
+        The drives pull towards position + velocity * damping / stiffness. A reference that moves
+        as training's drives would, velocity = stiffness / damping * (target - position), thus
+        gives exactly the force that the target itself gives in ``set_goal``.
+
+        Args:
+            env_ids: (m,) cells.
+            position: (m, 7) rad.
+            velocity: (m, 7) rad/s.
+        """
+        lead_s = geo.DRIVE_DAMPING / geo.DRIVE_STIFFNESS
+        self._ctrl[env_ids, ARM] = position + lead_s * velocity
+
+    def set_gripper(self, env_ids: IntArray, gripper: FloatArray) -> None:
+        """Set the gripper latch of the given cells: negative opens, positive closes, (m,)."""
         self._gripper_closed[env_ids] = latch_gripper(self._gripper_closed[env_ids], gripper)
         force = np.where(self._gripper_closed[env_ids], -1.0, 1.0) * geo.GRIPPER_FORCE_N
         self._ctrl[env_ids, FINGERS] = force[:, None]
