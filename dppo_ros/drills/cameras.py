@@ -8,7 +8,9 @@ The twin draws its cameras; what the tag node sees of them is spoiled here, pict
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from dppo_ros.core.observation import ONE_LEG_PARTS
 from dppo_ros.drills.injector import Change, drop
 from dppo_ros.drills.outcome import Outcome
 from dppo_ros.drills.scene import Scene, Setup
-from dppo_ros.messages import RosObject
+from dppo_ros.messages import RosObject, decode_pose
 from dppo_ros.perception.detector import TagDetector
 from dppo_ros.perception.tag_layout import shipped_layout
 
@@ -31,9 +33,12 @@ CAMERAS = Setup(
 )
 Paint = Callable[[NDArray[np.uint8], NDArray[np.float64]], None]
 _GREY = 90
+_REACT_S = 25.0
+"""Longer than the tracker may vouch for a part that it does not see."""
 _BRIEF_S, _LONGER_S = 0.5, 2.0
 _FORGED_SHIFT_PX = 160
-_FORGED_S = 2.0
+_FLASH_S = 0.15
+_REPORT_S = 0.5
 
 
 def all_cameras_lost(scene: Scene) -> Outcome:
@@ -66,10 +71,52 @@ def part_covered(scene: Scene) -> Outcome:
     return _until_held(scene, f"tags of {PART} covered, then seen", PICTURES, PartPainter(cover))
 
 
+def forged_briefly(scene: Scene) -> Outcome:
+    """The tags of one part appear elsewhere for a single set of pictures or two."""
+    return _forged(scene, f"tags of {PART} elsewhere for {_FLASH_S:g} s", _FLASH_S)
+
+
 def forged_tags(scene: Scene) -> Outcome:
-    """Copies of the tags of one part are held elsewhere into the pictures."""
-    change = PartPainter(forge)
-    return _for_a_while(scene, f"copied tags of {PART} beside it", PICTURES, change, _FORGED_S)
+    """The tags of one part appear elsewhere for two seconds."""
+    return _forged(scene, f"tags of {PART} elsewhere for {_LONGER_S:g} s", _LONGER_S)
+
+
+def _forged(scene: Scene, drill: str, seconds: float) -> Outcome:
+    error = PartError(scene)
+    outcome = _for_a_while(scene, drill, PICTURES, PartPainter(forge), seconds)
+    time.sleep(_REPORT_S)
+    told = f"reported pose at most {error.largest_m * 1e3:.0f} mm off"
+    return replace(outcome, reason="; ".join(filter(None, (outcome.reason, told))))
+
+
+class PartError:
+    """How far the reported pose of the part is from the true one, from now on.
+
+    Attributes:
+        largest_m: The largest distance so far (m).
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        """Listen to both poses.
+
+        Args:
+            scene: The running graph.
+        """
+        self.largest_m = 0.0
+        self._true: dict[int, NDArray[np.float64]] = {}
+        scene.stage.listen(f"truth/{PART}/pose", self._on_truth)
+        scene.stage.listen(f"parts/{PART}/pose", self._on_report)
+
+    def _on_truth(self, message: RosObject) -> None:
+        pose = decode_pose(message)
+        self._true[pose.stamp_ns] = pose.values[:3]
+
+    def _on_report(self, message: RosObject) -> None:
+        pose = decode_pose(message)
+        nearest = min(self._true, key=lambda stamp: abs(stamp - pose.stamp_ns), default=None)
+        if nearest is not None:
+            distance = float(np.linalg.norm(pose.values[:3] - self._true[nearest]))
+            self.largest_m = max(self.largest_m, distance)
 
 
 class PartPainter:
@@ -146,7 +193,7 @@ def _until_held(scene: Scene, drill: str, topics: Sequence[str], change: Change)
         _set(scene, topics, None)
 
     try:
-        return scene.fault_that_holds(drill, make, mend, react_s=12.0)
+        return scene.fault_that_holds(drill, make, mend, react_s=_REACT_S)
     finally:
         mend()
 

@@ -71,6 +71,7 @@ DRILLS: tuple[Drill, ...] = (
     Drill("tags-covered-longer", cameras.tags_covered_longer, cameras.CAMERAS, by_hand=True),
     Drill("tags-covered", cameras.tags_covered, cameras.CAMERAS, by_hand=True),
     Drill("part-covered", cameras.part_covered, cameras.CAMERAS, by_hand=True),
+    Drill("forged-briefly", cameras.forged_briefly, cameras.CAMERAS, by_hand=True),
     Drill("forged-tags", cameras.forged_tags, cameras.CAMERAS, by_hand=True),
 )
 """Every drill, those of one setup next to each other."""

@@ -42,7 +42,8 @@ ABOUT: dict[str, str] = {
     "tags-covered-longer": "no camera sees a tag for 2 s",
     "tags-covered": "no camera sees a tag until the robot holds, then they are seen again",
     "part-covered": "the tags of one part are covered until the robot holds",
-    "forged-tags": "copies of the tags of one part are held elsewhere into the pictures",
+    "forged-briefly": "the tags of one part appear elsewhere for 0.15 s",
+    "forged-tags": "the tags of one part appear elsewhere for 2 s",
     "gate": "random and adversarial chunks through the safety gate, without a graph (--chunks N)",
 }
 """One line for each drill, in the order in which they are performed."""
