@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from dppo_ros import __version__, graph
-from dppo_ros.commands import bench, convert, drill, evaluate, preflight, recover, replay
+from dppo_ros.commands import bench, calibrate, convert, drill, evaluate, preflight, recover, replay
 from dppo_ros.core.errors import DppoError, EnvironmentUnavailableError
 
 EXIT_REFUSED = 2
@@ -31,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     for module in (replay, convert, evaluate, recover):
         module.add(commands)
     preflight.add(commands)
+    calibrate.add(commands)
     bench.add(commands)
     drill.add(commands)
     return parser
@@ -95,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = {
         "up": _up,
         "preflight": preflight.run,
+        "calibrate": calibrate.run,
         "bench": bench.run,
         "drill": drill.run,
         "replay": replay.run,

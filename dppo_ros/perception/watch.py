@@ -97,6 +97,11 @@ class WatchedCamera:
         """Return how many tags the detector refused, by reason."""
         return dict(self._detector.rejections.as_dict())
 
+    @property
+    def calibration_frames(self) -> int:
+        """Return how many frames a calibration could use now."""
+        return self._calibrator.frames if self._calibrator is not None else 0
+
     def set_lens(self, lens: Lens) -> None:
         """Take the intrinsics that the camera reports; called for every message."""
         if lens == self.lens:

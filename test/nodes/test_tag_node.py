@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -69,7 +71,7 @@ def _picture(number: int, hidden: tuple[int, ...] = (), moved: str = "") -> NDAr
 class Cell:
     """Publishes pictures and joints, hears poses."""
 
-    def __init__(self, harness: Harness) -> None:
+    def __init__(self, harness: Harness, joints: bool = True) -> None:
         self.harness = harness
         self._outputs = [
             (
@@ -79,7 +81,7 @@ class Cell:
             )
             for camera in CAMERAS
         ]
-        self._joints = harness.publisher("joint_states")
+        self._joints = harness.publisher("joint_states", listeners=int(joints))
         self.poses = {part: harness.listen(f"parts/{part}/pose") for part in LAYOUT.parts}
         self.status = harness.listen("perception/status")
         self._start = 1_000 * TICK
@@ -277,6 +279,35 @@ def test_calibration_service_writes_what_the_next_start_reads(
     said = cell.shown(20)
     assert said["message"] == "all parts seen"
     assert harness.nodes["tag"].finish() == 0
+
+
+def test_calibrate_command_writes_a_file_and_notices_a_moved_camera(
+    harness: Harness, tmp_path: Path
+) -> None:
+    file = tmp_path / "cameras.json"
+    command = [sys.executable, "-m", "dppo_ros.cli", "calibrate", "--frames=10"]
+
+    def calibrate(*options: str) -> tuple[int, str]:
+        process = subprocess.Popen(
+            [*command, f"--output={file}", *options],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        cell, ticks = Cell(harness, joints=False), iter(range(10_000))
+        harness.until(lambda: cell.show(next(ticks)) and process.poll() is not None, "its end")
+        assert process.stdout is not None
+        return process.returncode, process.stdout.read()
+
+    code, text = calibrate()
+    assert (code, file.exists()) == (0, True), text
+    assert f"written to {file}" in text
+    assert calibrate("--check")[0] == 0
+    content = json.loads(file.read_text())
+    content["cameras"]["left"]["tag_from_camera"][0] += 0.05
+    file.write_text(json.dumps(content))
+    code, text = calibrate("--check")
+    assert code == 3
+    assert "(refuse)" in text
+    assert json.loads(file.read_text()) == content
 
 
 def test_without_a_calibration_it_refuses_to_start(harness: Harness, tmp_path: Path) -> None:
