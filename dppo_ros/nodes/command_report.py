@@ -52,6 +52,7 @@ class CommandReport:
             "sequence": action.sequence,
             "index": action.index,
             "chunk_stamp_ns": action.stamp_ns,
+            "command_stamp_ns": setpoint.stamp_ns,
             "start_delay_ms": (now_ns - action.valid_from_ns) / 1e6,
         }
         # Only the first action of a chunk answers its observation at once; the others wait for
