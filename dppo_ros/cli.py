@@ -12,7 +12,17 @@ import sys
 from collections.abc import Sequence
 
 from dppo_ros import __version__, graph
-from dppo_ros.commands import bench, calibrate, convert, drill, evaluate, preflight, recover, replay
+from dppo_ros.commands import (
+    bench,
+    calibrate,
+    cameras,
+    convert,
+    drill,
+    evaluate,
+    preflight,
+    recover,
+    replay,
+)
 from dppo_ros.core.errors import DppoError, EnvironmentUnavailableError
 
 EXIT_REFUSED = 2
@@ -34,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     calibrate.add(commands)
     bench.add(commands)
     drill.add(commands)
+    cameras.add(commands)
     return parser
 
 
@@ -99,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "calibrate": calibrate.run,
         "bench": bench.run,
         "drill": drill.run,
+        "cameras": cameras.run,
         "replay": replay.run,
         "convert": convert.run,
         "evaluate": evaluate.run,
