@@ -17,8 +17,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "cameras",
         help="list connected RealSense cameras, and what to check when there is none",
         description="Lists serial, USB speed and modes of every connected RealSense camera and "
-        "says whether the cameras of config/cameras.yaml are among them. Exit code: 0 at least one is "
-        "connected, 1 none is, 2 the RealSense SDK cannot be loaded.",
+        "says whether the cameras of config/cameras.yaml are among them. Exit code: 0 at least one "
+        "is connected, 1 none is, 2 the RealSense SDK cannot be loaded.",
     )
     command.add_argument("--modes", action="store_true", help="list every mode")
     command.add_argument("--json", action="store_true", help="print for programs")
