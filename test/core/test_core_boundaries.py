@@ -70,9 +70,17 @@ def test_core_needs_onnxruntime_in_one_file_only() -> None:
     _import_with_blocks(others, ("onnxruntime", *FORBIDDEN_IN_CORE))
 
 
-@pytest.mark.parametrize("folder", ["core", "nodes", "bag"])
+def test_perception_imports_without_ros_torch_and_simulators() -> None:
+    pytest.importorskip("pupil_apriltags")
+    names = [path.stem for path in (PACKAGE / "perception").glob("[!_]*.py")]
+    assert "pipeline" in names
+    _import_with_blocks([f"dppo_ros.perception.{name}" for name in names], FORBIDDEN_IN_CORE)
+
+
+@pytest.mark.parametrize("folder", ["core", "perception", "camera", "control", "nodes", "bag"])
 def test_robot_side_never_imports_torch(folder: str) -> None:
-    forbidden = {"torch", "pickle"} | (set(FORBIDDEN_IN_CORE) if folder == "core" else set())
+    with_ros = folder in ("nodes", "bag")
+    forbidden = {"torch", "pickle"} | (set() if with_ros else set(FORBIDDEN_IN_CORE))
     for path in sorted((PACKAGE / folder).rglob("*.py")):
         found = _imported_packages(path) & forbidden
         assert not found, f"{path.relative_to(PACKAGE.parent)} imports {sorted(found)}"
