@@ -232,11 +232,9 @@ class Commander:
             return True
         measured = self._measured
         if measured is None or now_ns - measured.stamp_ns > self._settings.max_measured_age_ns:
-            self.reason = "waiting for measured joints"
-            return False
+            return self._wait("waiting for measured joints")
         if np.abs(measured.velocity).max() > self._settings.rest_velocity_rad_s:
-            self.reason = "waiting for the arm to stand still"
-            return False
+            return self._wait("waiting for the arm to stand still")
         refusal = self._motion.begin(measured.position)
         if refusal:
             self.fail(f"the arm stands where no motion may begin: {refusal}")
@@ -244,9 +242,15 @@ class Commander:
         self._begun = self._first = True
         if self.state is State.HOLDING:
             self._motion.stop()
-        elif self.state is State.RUNNING:
-            self.reason = "no chunk yet"
+        else:
+            self.reason = "no chunk yet" if self.state is State.RUNNING else ""
         return True
+
+    def _wait(self, reason: str) -> bool:
+        """Tell why a stream cannot begin yet; a hold keeps the reason it has."""
+        if self.state is not State.HOLDING:
+            self.reason = reason
+        return False
 
     def _look_for_action(self, now_ns: int) -> None:
         """Let the setpoints follow the action whose time has come, once its tick was measured."""

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gentle_policy import ACT_STEPS, CENTRE_M
+from gentle_policy import ACT_STEPS
 
 from dppo_ros import messages
+from dppo_ros.core.kinematics import tool_pose
 from dppo_ros.core.observation import furniture_action_spec
 from dppo_ros.messages import RosObject
+from dppo_ros.robots import find_robot
 
 pytestmark = pytest.mark.ros
 rclpy = pytest.importorskip("rclpy")
@@ -25,7 +27,9 @@ from ros_harness import Harness  # noqa: E402 - needs rclpy
 
 PERIOD_NS = 100_000_000
 NAMES = furniture_action_spec().component_names
-POSE = [*CENTRE_M, 1.0, 0.0, 0.0, 0.0]
+ROBOT = find_robot("panda")
+HOME = np.array(ROBOT.home_rad)
+TOOL, BASE_FROM_TOOL = tool_pose(HOME)
 
 
 def unchanged(actions: np.ndarray) -> None:
@@ -33,22 +37,27 @@ def unchanged(actions: np.ndarray) -> None:
 
 
 class Cell:
-    """Robot and policy of the test: a steady tool pose, chunks on demand."""
+    """Robot and policy of the test: an arm that follows at once, chunks on demand."""
 
     def __init__(self, harness: Harness, bundle: Path, **parameters: object) -> None:
         self.harness = harness
         self.node = harness.bring_up("command", bundle=str(bundle), **parameters)
-        self.goals = harness.listen("target_pose")
+        self.setpoints = harness.listen("joint_command")
         self.grippers = harness.listen("gripper/command")
         self.statuses = harness.listen("command/status")
         self._chunks = harness.publisher("policy/chunk")
-        self._poses = harness.publisher("tool_pose")
-        self.pose = POSE
-        self._timer = harness.node.create_timer(0.02, self._send_pose)
+        self._states = harness.publisher("joint_states")
+        self.names = [*ROBOT.finger_names, *reversed(ROBOT.joint_names)]  # any order will do
+        self._timer = harness.node.create_timer(0.01, self._report_joints)
 
-    def _send_pose(self) -> None:
-        now_ns = self.harness.now_ns()
-        self._poses.publish(messages.encode_pose(now_ns, "panda_link0", self.pose))
+    def _report_joints(self) -> None:
+        joints = self.setpoints[-1].position if self.setpoints else HOME
+        values = [0.03, 0.03, *reversed(joints)]
+        self._states.publish(
+            messages.encode_vector(
+                self.harness.now_ns(), self.names, values, velocities=np.zeros(9)
+            )
+        )
 
     def silence_robot(self) -> None:
         self.harness.node.destroy_timer(self._timer)
@@ -61,8 +70,8 @@ class Cell:
     ) -> int:
         """Send a chunk around the tool pose and return its stamp."""
         actions = np.zeros((ACT_STEPS, 10))
-        actions[:, :3] = np.array(CENTRE_M) + 0.005 * np.arange(ACT_STEPS)[:, None]
-        actions[:, 3], actions[:, 7] = 1.0, -1.0  # pointing down, as the pose above
+        actions[:, :3] = TOOL + 0.005 * np.arange(ACT_STEPS)[:, None]
+        actions[:, 3:9] = BASE_FROM_TOOL[:2].reshape(-1)
         actions[:, 9] = 1.0
         change(actions)
         stamp_ns = self.harness.now_ns() - messages.seconds_to_ns(age_s)
@@ -76,16 +85,16 @@ class Cell:
         """Return the newest status."""
         return messages.decode_status(self.statuses[-1])[1] if self.statuses else {}
 
-    def is_in(self, mode: str, reason: str = "") -> bool:
-        return self.last.get("mode") == mode and reason in self.last.get("reason", "")
+    def is_in(self, state: str, reason: str = "") -> bool:
+        return self.last.get("state") == state and reason in self.last.get("reason", "")
 
-    def until_mode(self, mode: str, reason: str = "") -> None:
-        self.harness.until(lambda: self.is_in(mode, reason), f"mode {mode}, reason {reason!r}")
+    def until_state(self, state: str, reason: str = "") -> None:
+        self.harness.until(lambda: self.is_in(state, reason), f"state {state}, reason {reason!r}")
 
     def feed_until(
-        self, mode: str, reason: str = "", change: Callable[[np.ndarray], None] = unchanged
+        self, state: str, reason: str = "", change: Callable[[np.ndarray], None] = unchanged
     ) -> list[int]:
-        """Send a chunk every chunk length until a mode is reached; return the stamps sent.
+        """Send a chunk every chunk length until a state is reached; return the stamps sent.
 
         On a starved machine a single chunk may come too late to be executed, rightly so.
         """
@@ -94,87 +103,125 @@ class Cell:
         def reached() -> bool:
             if not sent or self.harness.now_ns() > sent[-1] + ACT_STEPS * PERIOD_NS:
                 sent.append(self.chunk(change))
-            return self.is_in(mode, reason)
+            return self.is_in(state, reason)
 
-        self.harness.until(reached, f"mode {mode}, reason {reason!r}")
+        self.harness.until(reached, f"state {state}, reason {reason!r}")
         return sent
+
+    def run(self) -> list[int]:
+        """Feed chunks until one is executed."""
+        sent: list[int] = []
+        first = len(self.statuses)
+
+        def executing() -> bool:
+            if not sent or self.harness.now_ns() > sent[-1] + ACT_STEPS * PERIOD_NS:
+                sent.append(self.chunk())
+            return any(_values(s).get("sent") == "action" for s in self.statuses[first:])
+
+        self.harness.until(executing, "an action to be executed")
+        return sent
+
+    def call(self, name: str) -> bool:
+        return bool(self.harness.call(f"/command/{name}", "std_srvs/srv/Trigger").success)
 
 
 @pytest.fixture
 def cell(harness: Harness, gentle_bundle: Path) -> Cell:
-    """Return a running command node with a robot that reports its pose."""
+    """Return a running command node with a robot that reports its joints."""
     made = Cell(harness, gentle_bundle, measured_wait_s=0.05, max_measured_age_s=0.5)
-    made.until_mode("waiting")
+    made.until_state("running", "no chunk yet")
     return made
 
 
 def test_chunk_is_executed_in_time_then_silence_holds(cell: Cell) -> None:
-    sent = cell.feed_until("running")
-    cell.until_mode("holding", "silence")
+    sent = cell.run()
+    cell.until_state("holding", "silence")
     allowed = [stamp + index * PERIOD_NS for stamp in sent for index in range(ACT_STEPS)]
     actions = [s for s in map(_values, cell.statuses) if s.get("sent") == "action"]
     executed = [int(entry["goal_stamp_ns"]) for entry in actions]
-    assert executed
     assert executed == sorted(set(executed))
     assert set(executed) <= set(allowed)
-    assert all(0.0 <= float(entry["start_delay_ms"]) < 100.0 for entry in actions)
     assert all(messages.decode_vector(latch)[2].tolist() == [1.0] for latch in cell.grippers)
-    count = len(cell.goals)
-    cell.harness.until(lambda: len(cell.goals) > count, "a hold goal")
-    np.testing.assert_allclose(messages.decode_pose(cell.goals[-1]).values[:3], CENTRE_M, atol=1e-6)
-    cell.feed_until("running")
+    setpoints = _joints(cell)
+    np.testing.assert_allclose(setpoints[0][:7], HOME, atol=1e-3)  # begins where the arm is
+    assert np.abs(setpoints[:, 7:]).max() > 0.0
+    count = len(cell.setpoints)
+    cell.harness.until(lambda: len(cell.setpoints) > count + 20, "the stream to go on")
+    at_rest = _joints(cell)[-10:]
+    np.testing.assert_array_equal(at_rest[:, 7:], np.zeros((10, 7)))
+    cell.run()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_chunk_that_is_not_finite_holds(cell: Cell, bad: float) -> None:
-    cell.feed_until("running")
+    cell.run()
 
     def spoil(actions: np.ndarray) -> None:
         actions[1, 2] = bad
 
     cell.chunk(spoil)
-    cell.until_mode("holding", "malformed")
-    assert all(np.isfinite(messages.decode_pose(goal).values).all() for goal in cell.goals)
+    cell.until_state("holding", "malformed")
+    assert np.isfinite(_joints(cell)).all()
     cell.harness.until(lambda: cell.node.said("holding, chunk refused"), "a reason in the log")
 
 
 def test_stale_chunk_moves_nothing(cell: Cell) -> None:
     cell.chunk(age_s=5.0)
     cell.chunk(names=tuple(reversed(NAMES)))  # the answer to this one proves the other was seen
-    cell.until_mode("holding", "malformed")
+    cell.until_state("holding", "malformed")
     assert all(entry.get("sent") != "action" for entry in map(_values, cell.statuses))
 
 
 def test_robot_that_stops_reporting_is_held(cell: Cell) -> None:
-    cell.feed_until("running")
+    cell.run()
     cell.silence_robot()
-    cell.feed_until("holding", "measured tool pose is missing or stale")
+    cell.feed_until("holding", "stale")
 
 
 def test_goal_outside_the_box_is_limited_and_reported(cell: Cell) -> None:
-    def below_table(actions: np.ndarray) -> None:
-        actions[:, 2] = -0.05
+    def far_left(actions: np.ndarray) -> None:
+        actions[:, 1] = 0.9
 
-    cell.feed_until("running", change=below_table)
-    cell.until_mode("holding", "silence")
-    heights = [messages.decode_pose(goal).values[2] for goal in cell.goals]
-    assert min(heights) >= 0.005
-    seen = ",".join(_values(status).get("interventions", "") for status in cell.statuses)
-    assert "limited_workspace" in seen
+    cell.feed_until("holding", change=far_left)
+    assert max(tool_pose(row[:7])[0][1] for row in _joints(cell)[::20]) < 0.6
+
+    def a_little_outside(actions: np.ndarray) -> None:
+        actions[:, 2] = 0.0
+
+    cell.feed_until("holding", "rejected", change=a_little_outside)
 
 
-def test_stop_latches_until_clear_and_disable_is_silent(cell: Cell) -> None:
-    call = cell.harness.call
-    cell.feed_until("running")
-    assert call("/command/stop", "std_srvs/srv/Trigger").success
-    cell.until_mode("stopped")
+def test_stop_estop_and_enable(cell: Cell) -> None:
+    cell.run()
+    assert cell.call("stop")
+    cell.until_state("holding", "operator")
     cell.chunk()
-    assert not call("/command/enable", "std_srvs/srv/SetBool", data=True).success
-    assert cell.last["mode"] == "stopped"
-    assert call("/command/clear", "std_srvs/srv/Trigger").success
-    cell.feed_until("running")
-    assert call("/command/enable", "std_srvs/srv/SetBool", data=False).success
-    cell.until_mode("disabled")
+    assert cell.call("start")
+    cell.run()
+    assert cell.call("estop")
+    cell.until_state("estop")
+    assert not cell.call("start")
+    assert not cell.call("home")
+    assert not cell.call("recover")
+    cell.harness.until(lambda: cell.call("clear"), "the arm to stand, then the clear")
+    cell.until_state("idle")
+    count = len(cell.setpoints)
+    assert not cell.call("recover")  # a round trip later nothing more was sent
+    assert len(cell.setpoints) == count
+    assert cell.call("home")
+    cell.until_state("holding", "home reached")
+    assert cell.harness.call("/command/enable", "std_srvs/srv/SetBool", data=False).success
+    cell.until_state("idle")
+
+
+def test_second_source_of_chunks_holds(cell: Cell) -> None:
+    cell.run()
+    context = cell.harness.node.context
+    hostile = rclpy.create_node("hostile", context=context)
+    hostile.create_publisher(messages.message_class("trajectory_msgs/msg/JointTrajectory"),
+                             "/policy/chunk", 1)  # fmt: skip
+    cell.feed_until("holding", "several nodes publish chunks")
+    hostile.destroy_node()
 
 
 def test_lifecycle_round_trip_and_clean_exit(harness: Harness, gentle_bundle: Path) -> None:
@@ -187,9 +234,13 @@ def test_lifecycle_round_trip_and_clean_exit(harness: Harness, gentle_bundle: Pa
         ):  # fmt: skip
             assert harness.transition("command", transition)
             assert harness.state("command") == state
-    assert harness.node.count_publishers("/target_pose") == 0
+    assert harness.node.count_publishers("/joint_command") == 0
     assert node.finish() == 0
 
 
 def _values(status: RosObject) -> dict[str, str]:
     return messages.decode_status(status)[1]
+
+
+def _joints(cell: Cell) -> np.ndarray:
+    return np.array([messages.decode_arm(m, "panda").values for m in list(cell.setpoints)])
