@@ -115,8 +115,8 @@ def test_foxglove_shows_topics_of_the_graph(foxglove: dict[str, Any]) -> None:
 
 def test_stop_button_calls_a_service_of_the_command_node(foxglove: dict[str, Any]) -> None:
     source = (CONFIG.parent / "dppo_ros" / "nodes" / "command.py").read_text()
-    assert foxglove["configById"]["CallService!stop"]["serviceName"] == "/command/stop"
-    assert '"~/stop"' in source
+    assert foxglove["configById"]["CallService!estop"]["serviceName"] == "/command/estop"
+    assert '"estop"' in source
 
 
 def plot_juggler() -> ET.Element:
