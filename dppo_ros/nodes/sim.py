@@ -95,7 +95,9 @@ class SimNode(ManagedNode):
             self._cell = None
 
     def send_clock(self, stamp_ns: int) -> None:
-        """Publish simulated time, where it is used."""
+        """Publish simulated time, where it is used; again and again while it stands still."""
+        if self._cameras is not None:
+            self._cameras.repeat(stamp_ns)
         if self._clock_publisher is None:
             return
         self._clock_publisher.publish(
@@ -241,6 +243,7 @@ class SimNode(ManagedNode):
             values.update(
                 pictures_drawn=self._cameras.counts["drawn"],
                 pictures_left_out=self._cameras.counts["left_out"],
+                pictures_sent_again=self._cameras.counts["sent_again"],
                 drawing_median_ms=round(drawing.median_ms, 1),
                 drawing_max_ms=round(drawing.maximum_ms, 1),
             )

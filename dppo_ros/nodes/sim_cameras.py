@@ -24,6 +24,7 @@ from sim_training.envs.furniture.simulation import Coordinates
 
 _JOIN_S = 10.0
 _START_S = 60.0
+_REPEAT_S = 0.5
 
 
 class PictureSchedule:
@@ -72,7 +73,7 @@ class SimCameras:
             EnvironmentUnavailableError: This machine cannot draw off-screen.
             ConfigError: A tag belongs to a body that the cell does not have.
         """
-        self.counts = EventCounts("drawn", "left_out")
+        self.counts = EventCounts("drawn", "left_out", "sent_again")
         self.latency = LatencyWindow()
         self._layout = layout
         self._faults = faults
@@ -80,6 +81,8 @@ class SimCameras:
         self._outputs = [_Output(node, camera) for camera in cameras]
         self._changed = threading.Condition()
         self._waiting: tuple[int, Coordinates] | None = None
+        self._last: tuple[int, Coordinates] | None = None
+        self._sent_s = 0.0
         self._stop = False
         self._ready = threading.Event()
         self._problem: Exception | None = None
@@ -109,6 +112,24 @@ class SimCameras:
                 self.counts.add("left_out")
             self._waiting = (stamp_ns, state)
             self._changed.notify_all()
+
+    def repeat(self, stamp_ns: int) -> None:
+        """Draw and send the pictures of this time again if they are some time old; never waits.
+
+        Pictures are sent best effort. In lockstep everything stands still until one has led to an
+        observation, so a lost one has to be sent again.
+
+        Args:
+            stamp_ns: Time at which the cell stands still (ns).
+        """
+        with self._changed:
+            if self._last is None or self._last[0] != stamp_ns or self._waiting is not None:
+                return
+            if time.monotonic() - self._sent_s > _REPEAT_S:
+                self.counts.add("sent_again")
+                self._sent_s = time.monotonic()
+                self._waiting = self._last
+                self._changed.notify_all()
 
     def close(self) -> None:
         """End the thread and free the graphics."""
@@ -146,6 +167,8 @@ class SimCameras:
         for number, output in enumerate(self._outputs):
             pictures.draw(output.camera, output.picture.pixels, seed=stamp_ns + number)
             output.send(stamp_ns)
+        with self._changed:
+            self._last, self._sent_s = (stamp_ns, coordinates), time.monotonic()
         self.counts.add("drawn")
         self.latency.add_ns(time.perf_counter_ns() - start_ns)
 

@@ -63,7 +63,10 @@ class _Cell:
     def reset(self, seed: int, randomness: str | None = None) -> object:
         return self.state()
 
-    def set_target(self, position: np.ndarray, base_from_tool: np.ndarray, gripper: float) -> None:
+    def set_joint_reference(self, position: np.ndarray, velocity: np.ndarray) -> None:
+        pass
+
+    def set_gripper(self, value: float) -> None:
         pass
 
     def advance(self, physics_steps: int) -> None:
@@ -96,8 +99,8 @@ class _Observer:
         self._left -= 1
         if self._left < 0:
             self.stop.set()
-        self.loop.inbox.put_gripper(stamp_ns, 1.0)
-        self.loop.inbox.put_pose(stamp_ns, np.zeros(3), np.eye(3))
+        # One setpoint for all slices of the tick: only the observation is to be waited for.
+        self.loop.inbox.put_joints(stamp_ns + TICK_NS, np.zeros(7), np.zeros(7))
         if self._observes:
             threading.Timer(0.01, self._observe, (stamp_ns,)).start()
 

@@ -19,6 +19,8 @@ from ros_harness import Harness  # noqa: E402 - needs rclpy
 
 CAMERA = shipped_cameras()[0]
 TICK_NS = 100_000_000
+JOINTS = [f"panda_joint{index}" for index in range(1, 8)]
+START = [0.0, 0.4, 0.1, -2.1, -0.1, 2.5, 0.0]
 NAMES = furniture_observation_spec().component_names
 
 
@@ -56,11 +58,11 @@ def test_lockstep_goes_on_only_when_the_observation_of_the_tick_was_seen(harness
                      lockstep_timeout_s=25.0)  # fmt: skip
     clock, pictures = harness.listen("clock"), harness.listen(CAMERA.image_topic)
     observation = harness.publisher("policy/observation")
-    target, gripper = harness.publisher("target_pose"), harness.publisher("gripper/command")
+    command = harness.publisher("joint_command")
     harness.until(lambda: pictures, "the picture of the first tick")
     stamp_ns = messages.stamp_to_ns(pictures[0].header.stamp)
-    gripper.publish(messages.encode_vector(stamp_ns, ("gripper",), [-1.0]))
-    target.publish(messages.encode_pose(stamp_ns, "panda_link0", [0.5, 0, 0.2, 1, 0, 0, 0]))
+    # A setpoint for all slices of the tick: only the observation is missing.
+    command.publish(messages.encode_vector(stamp_ns + TICK_NS, JOINTS, START, velocities=[0.0] * 7))
     heard = len(clock)
     harness.until(lambda: len(clock) > heard + 5, "the clock to be repeated")
     assert {messages.stamp_to_ns(message.clock) for message in clock} == {stamp_ns}
