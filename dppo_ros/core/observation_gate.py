@@ -73,7 +73,7 @@ class ObservationGate:
             stamp_ns: Its time (ns).
             names: Its component names.
             values: Its numbers.
-            now_ns: The present (ns).
+            now_ns: The present (ns); 0 while it is not known.
         """
         vector = np.asarray(values, dtype=np.float64)
         if tuple(names) != self._names or vector.shape != (len(self._names),):
@@ -87,7 +87,8 @@ class ObservationGate:
                 Refusal.NOT_FINITE,
                 f"component {name!r} is {vector[bad[0]]}, not finite; check what provides it",
             )
-        if stamp_ns > now_ns + self._max_skew_ns:
+        # 0 is simulated time before its first message.
+        if 0 < now_ns < stamp_ns - self._max_skew_ns:
             ahead_s = (stamp_ns - now_ns) * 1e-9
             return self._refuse(
                 Refusal.FUTURE, f"its stamp lies {ahead_s:.3f} s ahead; synchronise the clocks"

@@ -82,6 +82,10 @@ def test_time_runs_forwards() -> None:
     }  # fmt: skip
 
 
+def test_before_the_clock_is_known_no_stamp_is_from_the_future() -> None:
+    assert check(gate(), now_ns=0).refusal is None
+
+
 def test_a_clock_that_went_back_starts_anew() -> None:
     subject = gate()
     check(subject)
