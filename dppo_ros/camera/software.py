@@ -12,6 +12,7 @@ import itertools
 import threading
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +51,11 @@ class TestPicture:
 
     def __init__(self, width_px: int, height_px: int) -> None:
         """Draw the stripes once."""
-        x, y = np.meshgrid(np.arange(2 * width_px), np.arange(height_px))
-        wave = (x + y) * (8 * np.pi / width_px)
-        shades = [127.5 + 100.0 * np.sin(wave + shift) for shift in (0.0, 2.1, 4.2)]
-        self._stripes = np.stack(shades, axis=-1).astype(np.uint8)
+        period = width_px // 4
+        phase = np.arange(period) * (2 * np.pi / period)
+        colours = [127.5 + 100.0 * np.sin(phase + shift) for shift in (0.0, 2.1, 4.2)]
+        place = np.add.outer(np.arange(height_px), np.arange(2 * width_px)) % period
+        self._stripes = np.stack(colours, axis=-1).astype(np.uint8)[place]
         self._width = width_px
 
     def draw(self, number: int) -> NDArray[np.uint8]:
@@ -62,6 +64,12 @@ class TestPicture:
         picture = np.ascontiguousarray(self._stripes[:, shift : shift + self._width])
         draw_number(picture, number)
         return picture
+
+
+@cache
+def _test_picture(width_px: int, height_px: int) -> TestPicture:
+    """Return the pictures of a size; drawing the stripes takes a moment."""
+    return TestPicture(width_px, height_px)
 
 
 class SoftwareCamera:
@@ -196,7 +204,8 @@ class SoftwareBus:
             active = camera.colour.get_active_streams()
             if active:
                 video = active[0].as_video_stream_profile()
-                self._deliver(camera, TestPicture(video.width(), video.height()), video.fps())
+                picture = _test_picture(video.width(), video.height())
+                self._deliver(camera, picture, video.fps())
 
     def _deliver(self, camera: SoftwareCamera, picture: TestPicture, rate_hz: int) -> None:
         """Deliver one picture after the other until the stream is stopped."""
