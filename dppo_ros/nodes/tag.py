@@ -38,6 +38,7 @@ from dppo_ros.perception.tool_buffer import ToolBuffer
 
 _JOIN_S = 5.0
 _IDLE_S = 0.5
+_SIMULATED_PATIENCE_S = 2.0
 _CALIBRATE = "~/calibrate"
 
 
@@ -178,7 +179,7 @@ class TagNode(ManagedNode):
 
     def _next(self) -> tuple[FrameSet[RosObject], int] | None:
         """Wait for the next set; None to stop."""
-        patience_s = self.number("pair_wait_s")
+        patience_s = self._patience_s("pair_wait_s")
         with self._changed:
             while not self._stop and self._ready is None:
                 left_s = _IDLE_S
@@ -192,13 +193,22 @@ class TagNode(ManagedNode):
             task, self._ready = self._ready, None
             return None if self._stop else task
 
+    def _patience_s(self, name: str) -> float:
+        """Longest wait for messages of the same time: long where simulated time waits as well.
+
+        There a delay costs nothing, and the same pictures must give the same poses.
+        """
+        given_s = self.number(name)
+        simulated = self.get_parameter("use_sim_time").value
+        return max(given_s, _SIMULATED_PATIENCE_S) if simulated else given_s
+
     def _process(self, frames: FrameSet[RosObject], received_ns: int) -> None:
         pictures = self._pictures(frames)
         with self._changed:
             if not self._tool.empty:
                 self._changed.wait_for(
                     lambda: self._stop or self._tool.covers(frames.stamp_ns),
-                    self.number("joint_wait_s"),
+                    self._patience_s("joint_wait_s"),
                 )
             tool = self._tool.at(frames.stamp_ns)
         outcome = self._pipeline.process(frames.stamp_ns, pictures, tool)
