@@ -20,7 +20,7 @@ TABLE_X_M, TABLE_Y_M, HEIGHT_M = (0.0, 0.95), 0.42, (-0.02, 0.45)
 """Where a part can be, in the base frame: on the table or in the hand."""
 
 _TRAINED_MARGIN_M = 0.03
-_STOPPED = ("stopped", "fault", "estop", "e-stop")
+_STOPPED = ("fault", "estop")
 _WAITING = ("holding", "recovering")
 _ERROR = 2
 
@@ -96,12 +96,12 @@ def command_steps(seen: Snapshot) -> Iterator[Step]:
     text = f"{mode}: {reason}" if reason else mode
     if mode in _STOPPED:
         yield Step(
-            COMMAND, "state", "fail", text, "idle, waiting or running",
+            COMMAND, "state", "fail", text, "idle, homing or running",
             "remove the cause, then call the service /command/clear",
         )  # fmt: skip
     else:
         yield judged(
-            COMMAND, "state", mode not in _WAITING, text, "idle, waiting or running",
+            COMMAND, "state", mode not in _WAITING, text, "idle, homing or running",
             "it holds the arm; the reason says what is missing", "warn",
         )  # fmt: skip
 

@@ -13,10 +13,24 @@ from dppo_ros import graph, topics
 from dppo_ros.cameras import shipped_cameras
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.manifest import BundleManifest
+from dppo_ros.nodes.backends import (
+    CrispBackend,
+    JointPositionBackend,
+    JointTrajectoryBackend,
+    TwinBackend,
+)
 from dppo_ros.parameters.model import Value, by_name
 
 JOINT_STATE_FLOOR_HZ = 30.0
 """joint_state_publisher of franka_ros2 sends at this rate unless told otherwise."""
+
+BACKEND_TOPICS = {
+    "twin": TwinBackend.topic,
+    "joint_position": JointPositionBackend.topic,
+    "joint_trajectory": JointTrajectoryBackend.topic,
+    "crisp": CrispBackend.topic,
+}
+"""Topic of the robot's controller by back-end."""
 
 _TOOL = ("tool_pose", "tool_twist")
 """Not needed where the observation node computes them from the joints."""
@@ -54,12 +68,14 @@ class Expectation:
         parameters: Their parameters: the parameter file, overridden by the arguments.
         topics: The topics that should carry messages, by name.
         settings: The launch arguments and what follows from them.
+        controller: Topic through which setpoints reach the robot; empty when nothing is commanded.
     """
 
     nodes: tuple[str, ...]
     parameters: Mapping[str, Mapping[str, Value]]
     topics: Mapping[str, Expected]
     settings: Mapping[str, Value]
+    controller: str
 
     @property
     def robot(self) -> bool:
@@ -107,7 +123,8 @@ def expect(given: Mapping[str, str], manifest: BundleManifest) -> Expectation:
                 {"tag": tag, "base": base}.get(_frame_of(entry), ""),
                 bool(settings["sim"]) or tool_topics or entry.name not in _TOOL,
             )
-    return Expectation(nodes, parameters, wanted, settings)
+    controller = BACKEND_TOPICS[str(settings["command_backend"])] if "command" in nodes else ""
+    return Expectation(nodes, parameters, wanted, settings, controller)
 
 
 def parameters_of(launch: graph.NodeLaunch) -> dict[str, Value]:

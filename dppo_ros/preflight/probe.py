@@ -79,12 +79,13 @@ class Probe:
             self._executor.spin_once(timeout_sec=_SPIN_S)
         return missing()
 
-    def look(self, seconds: float, nodes: Sequence[str]) -> Snapshot:
+    def look(self, seconds: float, nodes: Sequence[str], others: Sequence[str] = ()) -> Snapshot:
         """Listen to every topic of the graph for a while and return what was seen.
 
         Args:
             seconds: How long to listen (wall).
             nodes: Names of the lifecycle nodes to ask for their state.
+            others: Topics outside the graph whose publishers and readers are of interest.
         """
         present = self._present_nodes()
         self._listen()
@@ -95,7 +96,8 @@ class Probe:
         self._keep_latched()
         self._spin(lambda: time.monotonic() >= begun + seconds, seconds + 1.0)
         parameters = self._ask_parameters(asked)
-        facts = {entry.name: self._facts(entry) for entry in topics.TOPICS}
+        names = (*(entry.name for entry in topics.TOPICS), *others)
+        facts = {name: self._facts(name) for name in names if name}
         return Snapshot(
             topics=facts, nodes=frozenset(present), states=states, parameters=parameters,
             now_ns=self._now_ns(), simulated=self._clock_ns is not None,
@@ -146,11 +148,11 @@ class Probe:
         kept = None if hasattr(message, "step") else message  # pictures are large
         self._samples[name].append(Sample(self._now_ns(), stamp_ns, frame, kept))
 
-    def _facts(self, entry: topics.Topic) -> TopicFacts:
+    def _facts(self, name: str) -> TopicFacts:
         return TopicFacts(
-            self._ends(self._node.get_publishers_info_by_topic, entry.name),
-            self._ends(self._node.get_subscriptions_info_by_topic, entry.name),
-            tuple(self._samples.get(entry.name, ())),
+            self._ends(self._node.get_publishers_info_by_topic, name),
+            self._ends(self._node.get_subscriptions_info_by_topic, name),
+            tuple(self._samples.get(name, ())),
         )
 
     def _ends(self, ask: Callable[[str], Sequence[RosObject]], name: str) -> tuple[Endpoint, ...]:

@@ -122,7 +122,7 @@ def _running_steps(request: Request, expected: Expectation, bundle: PolicyBundle
     try:
         needed = tuple(name for name, wanted in expected.topics.items() if wanted.required)
         probe.wait_for(needed, request.wait_s)
-        seen = probe.look(request.seconds, expected.nodes)
+        seen = probe.look(request.seconds, expected.nodes, (expected.controller,))
     finally:
         probe.close()
     return judge(expected, seen, bundle)

@@ -49,10 +49,17 @@ def topic_steps(expected: Expectation, seen: Snapshot) -> Iterator[Step]:
         absent = not wanted.required and not seen.facts(name).publishers
         if running(seen, wanted) and not absent:
             yield _presence_step(name, wanted, seen.facts(name))
-    for entry in topics.TOPICS:
-        if entry.quality == "command" or entry.name in SOLE:
-            yield _sole_step(entry, expected, seen)
-    yield from _listener_steps(expected, seen)
+    owners = {
+        entry.name: entry.publisher
+        for entry in topics.TOPICS
+        if entry.quality == "command" or entry.name in SOLE
+    }
+    if expected.controller:
+        owners[expected.controller] = "command"
+    for name, owner in owners.items():
+        yield _sole_step(name, owner, seen)
+    if expected.controller:
+        yield _listener_step(expected, seen)
 
 
 def _presence_step(name: str, wanted: Expected, facts: TopicFacts) -> Step:
@@ -77,28 +84,27 @@ def _presence_step(name: str, wanted: Expected, facts: TopicFacts) -> Step:
     )  # fmt: skip
 
 
-def _sole_step(entry: topics.Topic, expected: Expectation, seen: Snapshot) -> Step:
+def _sole_step(name: str, owner: str, seen: Snapshot) -> Step:
     """Return whether only our own node speaks on a topic that moves the arm."""
-    nodes = [end.node for end in seen.facts(entry.name).publishers]
-    foreign = [node for node in nodes if node.rsplit("/", 1)[-1] != entry.publisher]
-    count = len(nodes)
+    nodes = [end.node for end in seen.facts(name).publishers]
+    foreign = [node for node in nodes if node.rsplit("/", 1)[-1] != owner]
     return judged(
-        TOPICS, f"sole publisher of {entry.name}", not foreign and count <= 1,
-        f"{', '.join(sorted(nodes)) or 'none'}", f"node {entry.publisher}, once",
+        TOPICS, f"sole publisher of {name}", not foreign and len(nodes) <= 1,
+        ", ".join(sorted(nodes)) or "none", f"node {owner}, once",
         "somebody else commands the arm: stop that process before anything moves",
     )  # fmt: skip
 
 
-def _listener_steps(expected: Expectation, seen: Snapshot) -> Iterator[Step]:
-    """Yield whether a robot listens to one of the topics that command it."""
-    goals = [entry.name for entry in topics.TOPICS if entry.quality == "command"]
-    listeners = {name: len(seen.facts(name).subscribers) for name in goals}
-    arm = {name: count for name, count in listeners.items() if not name.startswith("gripper")}
-    text = ", ".join(f"{name}: {count}" for name, count in listeners.items())
-    yield judged(
-        TOPICS, "somebody obeys the arm's goals", any(arm.values()), text,
-        f"a subscriber of {' or '.join(arm)}",
-        "start the robot's controller (docs/deploy.md), or the twin",
+def _listener_step(expected: Expectation, seen: Snapshot) -> Step:
+    """Return whether a robot or the twin listens to the setpoints."""
+    name = expected.controller
+    nodes = sorted(end.node for end in seen.facts(name).subscribers)
+    lookers = ("recorder", "display")
+    obeying = [node for node in nodes if node.rsplit("/", 1)[-1] not in lookers]
+    return judged(
+        TOPICS, f"somebody obeys {name}", bool(obeying), ", ".join(obeying) or "nobody listens",
+        "the robot's controller, or the twin",
+        "start the controller, remap its topic, or choose another backend (docs/deploy.md)",
     )  # fmt: skip
 
 

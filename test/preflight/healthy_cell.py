@@ -102,6 +102,10 @@ def healthy(expected: Expectation, manifest: BundleManifest) -> Snapshot:
     for name, samples in flows.items():
         if facts[name].publishers:
             facts[name] = replace(facts[name], samples=samples)
+    if expected.controller:
+        before = facts.get(expected.controller, TopicFacts())
+        controller = Endpoint("/controller", "", reliable=True, latched=False)
+        facts[expected.controller] = replace(before, subscribers=(controller,))
     return Snapshot(
         topics=facts,
         nodes=frozenset(expected.nodes),

@@ -33,6 +33,7 @@ from dppo_ros.preflight.run import judge, static_steps
 from dppo_ros.preflight.snapshot import Endpoint, Sample, Snapshot
 from dppo_ros.preflight.step import Step, as_json, as_lines, exit_code, worst
 
+CONTROLLER = "joint_trajectory_controller/joint_trajectory"
 ROBOT = {"sim": "false", "poses": "external"}
 TWIN = {"sim": "true", "poses": "truth"}
 
@@ -199,13 +200,15 @@ def refused_observation(seen: Snapshot) -> None:
 
 
 def stopped(seen: Snapshot) -> None:
-    resend(seen, "command/status", (at(0, status(mode="stopped", reason="operator")),))
+    resend(seen, "command/status", (at(0, status(state="estop", reason="operator")),))
 
 
 def nobody_listens(seen: Snapshot) -> None:
-    for entry in topics.TOPICS:
-        if entry.quality == "command":
-            change(seen, entry.name, subscribers=())
+    change(seen, CONTROLLER, subscribers=())
+
+
+def rival_of_the_command_node(seen: Snapshot) -> None:
+    change(seen, CONTROLLER, publishers=(Endpoint("/stranger", "", True, False),))
 
 
 @pytest.mark.parametrize(
@@ -236,8 +239,9 @@ def nobody_listens(seen: Snapshot) -> None:
         (other_bundle_parameter, "bundle of node policy", "elsewhere/other"),
         (dead_policy, "policy", "not running"),
         (refused_observation, "observation", "unconfigured"),
-        (stopped, "state", "stopped: operator"),
-        (nobody_listens, "somebody obeys the arm's goals", "target_pose: 0"),
+        (stopped, "state", "estop: operator"),
+        (nobody_listens, f"somebody obeys {CONTROLLER}", "nobody listens"),
+        (rival_of_the_command_node, f"sole publisher of {CONTROLLER}", "/stranger"),
     ],
 )
 def test_fault_is_caught_and_named(
@@ -290,7 +294,7 @@ def test_before_the_start_readers_to_come_are_judged_too(
     )
     not_started(expected, seen)
     found = problems(judge(strict, seen, bundle))
-    assert set(found) == {"joint_states", "somebody obeys the arm's goals"}
+    assert set(found) == {"joint_states", f"somebody obeys {CONTROLLER}"}
     assert "(not started)" in found["joint_states"].seen
 
 
@@ -298,7 +302,7 @@ def test_readers_of_a_robot_are_best_effort_and_fit_every_driver(
     expected: Expectation, bundle: PolicyBundle, seen: Snapshot
 ) -> None:
     not_started(expected, seen)
-    assert set(problems(judge(expected, seen, bundle))) == {"somebody obeys the arm's goals"}
+    assert set(problems(judge(expected, seen, bundle))) == {f"somebody obeys {CONTROLLER}"}
 
 
 def test_workspace_that_cuts_the_training_goals_is_a_warning(
