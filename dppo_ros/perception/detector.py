@@ -3,9 +3,15 @@
 """AprilTags in a picture: numbers and sub-pixel corners.
 
 The AprilTag library finds and decodes the tags on a coarser copy of the picture, then the corners
-are found again at full resolution (``corners.py``). Measured on drawn 1280 x 720 pictures with
-small, oblique tags, the library at a decimation of 1.5 finds as many tags as OpenCV's detector does
-in twice the time, and OpenCV's corners are several times worse.
+are found again at full resolution (``corners.py``). Six drawn 1280 x 720 pictures with 19.5 mm tags
+at 0.5 to 0.9 m, many of them oblique, one core:
+
+    search                            time    tags   corner error of it    refined
+    AprilTag library, decimation 1    41 ms    61         0.17 px          0.10 px
+    AprilTag library, decimation 1.5  15 ms    59         0.21 px          0.10 px
+    AprilTag library, decimation 2    11 ms    55         0.20 px          0.10 px
+    OpenCV, its three thresholds      33 ms    63         0.83 px
+    OpenCV, one threshold             12 ms    43 to 48   0.9 to 1.0 px    0.12 px
 """
 
 from __future__ import annotations
