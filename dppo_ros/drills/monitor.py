@@ -33,6 +33,8 @@ class Expectations:
         box_high_m: Upper corner of the workspace (m, base frame).
         box_margin_m: How far rounding and the braking distance may reach beyond the box (m).
         pause_s: A stream that was silent for longer starts anew.
+        clock_jump_s: Stamps further apart than this tell that the clock was set (s).
+        arrival_scatter_s: By how much arrivals may scatter (s).
         start_distance_rad: How far from the measured joints a stream may start (rad).
         distance_rad: How far from the measured joints a command may be at any time (rad).
         slack: Share by which a difference quotient may exceed a limit, as rounding does.
@@ -43,6 +45,8 @@ class Expectations:
     box_high_m: tuple[float, float, float] = (0.8, 0.55, 0.4)
     box_margin_m: float = 0.005
     pause_s: float = 0.05
+    clock_jump_s: float = 1.0
+    arrival_scatter_s: float = 0.01
     start_distance_rad: float = 0.05
     distance_rad: float = 0.3
     slack: float = 0.02
@@ -72,6 +76,7 @@ class Extremes:
 @dataclass(frozen=True, eq=False)
 class _Command:
     stamp_ns: int
+    arrival_ns: int
     position: FloatArray
     velocity: FloatArray
     tool_m: FloatArray
@@ -103,11 +108,14 @@ class CommandMonitor:
         if values.shape == (JOINTS,) and np.isfinite(values).all():
             self._measured = values
 
-    def joint_command(self, stamp_ns: int, position: ArrayLike, velocity: ArrayLike) -> None:
+    def joint_command(
+        self, stamp_ns: int, arrival_ns: int, position: ArrayLike, velocity: ArrayLike
+    ) -> None:
         """Judge a joint command.
 
         Args:
             stamp_ns: Its time (ns).
+            arrival_ns: When it came, on the clock of the judge (ns).
             position: Joint angles (rad), (7,) if all is well.
             velocity: Joint speeds (rad/s), (7,) if all is well.
         """
@@ -125,7 +133,7 @@ class CommandMonitor:
         self._check_speed(np.abs(dq) / arm.velocity_rad_s)
         tool = tool_position_m(q)
         self._check_box(tool)
-        command = _Command(stamp_ns, q, dq, tool)
+        command = _Command(stamp_ns, arrival_ns, q, dq, tool)
         self._check_measured(command)
         self._check_step(command)
         self._last = command
@@ -187,7 +195,10 @@ class CommandMonitor:
         last, elapsed_s = self._last, self._pause_s(command)
         if last is None or elapsed_s > self.expected.pause_s:
             return
-        if elapsed_s <= 0.0:
+        if abs(command.stamp_ns - last.stamp_ns) * _NS >= self.expected.clock_jump_s:
+            # The clock was set: only the times of arrival can be compared, and those scatter.
+            elapsed_s = max(elapsed_s, 0.0) + self.expected.arrival_scatter_s
+        elif elapsed_s <= 0.0:
             self._broken("order", f"stamp {-elapsed_s * 1e3:.3f} ms before the last one or equal")
             return
         arm, allowed = self.expected.arm, 1.0 + self.expected.slack
@@ -206,7 +217,13 @@ class CommandMonitor:
             self._broken("tool speed", f"{speed:.2f} m/s")
 
     def _pause_s(self, command: _Command) -> float:
-        return math.inf if self._last is None else (command.stamp_ns - self._last.stamp_ns) * _NS
+        """Return the time since the last command (s): by the stamps, or else by the arrivals."""
+        if self._last is None:
+            return math.inf
+        stamped_s = (command.stamp_ns - self._last.stamp_ns) * _NS
+        if abs(stamped_s) < self.expected.clock_jump_s:
+            return stamped_s
+        return (command.arrival_ns - self._last.arrival_ns) * _NS
 
     def _broken(self, rule: str, example: str) -> None:
         self.violations[rule] += 1

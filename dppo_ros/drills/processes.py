@@ -7,23 +7,31 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from dppo_ros.drills.injector import shift_clock
+from dppo_ros.drills.injector import shift_clock, shift_stamps
 from dppo_ros.drills.outcome import HOLDS, Outcome
 from dppo_ros.drills.scene import HOLD_STATES, Scene, Setup
 from dppo_ros.paths import find_bundle
+from dppo_ros.topics import TRACKED
 from sim_training.bench.load import busy_processes
 
 PLAIN = Setup("plain")
+_TRUTH = tuple(f"truth/{part}/pose" for part in TRACKED)
 SIMULATED_TIME = Setup(
     "simulated time",
     # Any factor but one puts the twin on a clock of its own, which can then be moved.
     arguments={"real_time_factor": "0.99"},
-    relays={"clock": ("observation", "policy", "command")},
+    relays={
+        "clock": ("observation", "policy", "command"),
+        "joint_states": ("observation", "command"),
+        **dict.fromkeys(_TRUTH, ("observation",)),
+    },
 )
+SIMULATED_TIME_TOPICS = tuple(SIMULATED_TIME.relays)
 BEST_EFFORT_JOINTS = Setup(
     "best-effort joints",
     relays={"joint_states": ("observation", "command")},
@@ -37,6 +45,7 @@ BEST_EFFORT_CHUNKS = Setup(
 _BUSY = 2
 _STARVED_S = 8.0
 _NO_START_S = 6.0
+_JUMP_S = 2.0
 
 
 def policy_killed(scene: Scene) -> Outcome:
@@ -82,16 +91,23 @@ def clock_behind(scene: Scene) -> Outcome:
     return _clock(scene, "clock jumps 5 s back and ahead", -5.0)
 
 
-def _clock(scene: Scene, drill: str, by_s: float) -> Outcome:
-    relay = scene.relays["clock"]
+def clocks_disagree(scene: Scene) -> Outcome:
+    """The clock of all nodes jumps five seconds ahead, the stamps of the robot do not."""
+    return _clock(scene, "clock 5 s ahead of the robot's stamps", 5.0, ("clock",))
 
+
+def _clock(
+    scene: Scene, drill: str, by_s: float, topics: Sequence[str] = SIMULATED_TIME_TOPICS
+) -> Outcome:
     def make() -> None:
-        relay.change = shift_clock(by_s)
+        for name in topics:
+            scene.relays[name].change = (shift_clock if name == "clock" else shift_stamps)(by_s)
 
     def mend() -> None:
-        relay.change = None
+        for name in topics:
+            scene.relays[name].change = None
 
-    return scene.fault_that_holds(drill, make, mend)
+    return scene.fault_to_survive(drill, make, mend, _JUMP_S, may_hold=True)
 
 
 def bundle_setup(folder: Path) -> Setup:
@@ -147,7 +163,7 @@ def _mismatch(drill: str, setup: Setup) -> Outcome:
         stage = scene.stage
         stage.wait(lambda: stage.timeline.moved_after(begun_ns), _NO_START_S)
         monitor, moved = stage.monitor, stage.timeline.moved_after(begun_ns)
-        said = scene.graph.count(r"incompatible QoS|nobody hears|not compatible")
+        said = scene.graph.count(r"does not offer|offers less|incompatible QoS")
         problems = []
         if not moved and not said:
             problems.append("no process named the mismatch")

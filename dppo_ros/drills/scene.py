@@ -23,7 +23,7 @@ from dppo_ros.drills.outcome import GOES_ON, HOLDS, STOPS, Outcome
 from dppo_ros.drills.stage import Stage
 
 RUNNING = ("running",)
-HOLD_STATES = ("holding", "stopped", "fault", "recovering")
+HOLD_STATES = ("holding", "fault", "estop", "recovering", "stopped")
 _REACT_S = 6.0
 _RECOVER_S = 20.0
 _START_S = 30.0
@@ -126,6 +126,16 @@ class Scene:
         monitor.violations.clear()
         monitor.examples.clear()
         monitor.commands = 0
+
+    def start_again(self) -> None:
+        """Start the robot as an operator does, until it runs or the patience is over.
+
+        What made it hold may be known to the graph for a moment longer than it lasts.
+        """
+        stage, deadline = self.stage, time.monotonic() + _RECOVER_S
+        while stage.state not in RUNNING and time.monotonic() < deadline:
+            stage.resume()
+            stage.wait(lambda: stage.state in RUNNING, 1.0)
 
     def fault_that_holds(
         self,

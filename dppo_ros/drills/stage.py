@@ -19,7 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 from dppo_ros import messages, qos
 from dppo_ros.core.errors import ConfigError, EnvironmentUnavailableError
 from dppo_ros.drills.arm import JOINTS
-from dppo_ros.drills.injector import Relay
+from dppo_ros.drills.injector import Relay, relayed
 from dppo_ros.drills.monitor import CommandMonitor, Expectations
 from dppo_ros.drills.timeline import Timeline
 from dppo_ros.messages import RosObject
@@ -28,6 +28,33 @@ from dppo_ros.topics import TOPICS, topic
 _POLL_S = 0.01
 _DEPTH = 500
 _HAND = "finger"
+_TRIGGER = "std_srvs/srv/Trigger"
+
+
+class Intruder:
+    """A node of its own that publishes where it has no business."""
+
+    def __init__(self, context: Context, name: str) -> None:
+        """Join the graph.
+
+        Args:
+            context: Where.
+            name: Topic of the graph; published under the name of its repetition.
+        """
+        self._node = rclpy.create_node("intruder", context=context, start_parameter_services=False)
+        entry = topic(name)
+        kind = messages.message_class(entry.type)
+        self._publisher = self._node.create_publisher(
+            kind, relayed(name), qos.profile(entry.quality)
+        )
+
+    def send(self, message: RosObject) -> None:
+        """Publish."""
+        self._publisher.publish(message)
+
+    def leave(self) -> None:
+        """Leave the graph."""
+        self._node.destroy_node()
 
 
 class Stage:
@@ -94,15 +121,13 @@ class Stage:
             messages.message_class(entry.type), name, callback, qos.profile(entry.quality, _DEPTH)
         )
 
+    def intruder(self, name: str) -> Intruder:
+        """Return a publisher of another node for a topic, under its repeated name."""
+        return Intruder(self._context, name)
+
     def relay(self, name: str, quality: str | None = None) -> Relay:
         """Stand between the nodes of a topic; call before the graph starts."""
         return Relay(self.node, name, quality)
-
-    def publisher(self, name: str, quality: str | None = None) -> RosObject:
-        """Return a publisher of ours for a topic of the graph."""
-        entry = topic(name)
-        kind = messages.message_class(entry.type)
-        return self.node.create_publisher(kind, name, qos.profile(quality or entry.quality))
 
     @property
     def state(self) -> str:
@@ -143,6 +168,15 @@ class Stage:
             f"service {service} gave no answer within {timeout_s:g} s; is its node running?"
         )
 
+    def resume(self) -> None:
+        """Do what an operator does after a fault or a hold that does not end by itself."""
+        if self.state == "fault":
+            self.call("/command/recover", _TRIGGER)
+            self.wait(lambda: self.state == "idle", 10.0)
+        if self.state == "estop":
+            self.call("/command/clear", _TRIGGER)
+        self.call("/command/start", _TRIGGER)
+
     def new_episode(self, seed: int) -> None:
         """Start an episode of the twin from another state.
 
@@ -151,7 +185,7 @@ class Stage:
         self.set_parameter("sim", "seed", seed)
         episode = self.task.get("episode", "")
         self.monitor.restart()
-        self.call("/sim/reset", "std_srvs/srv/Trigger")
+        self.call("/sim/reset", _TRIGGER)
         self.wait(lambda: self.task.get("episode", "") != episode, 5.0)
         self.monitor.restart()
 
@@ -176,8 +210,9 @@ class Stage:
 
     def _on_joint_command(self, message: RosObject) -> None:
         stamp_ns = messages.stamp_to_ns(message.header.stamp)
-        self.monitor.joint_command(stamp_ns, message.position, message.velocity)
-        self.timeline.command(time.time_ns(), float(np.abs(message.velocity).max(initial=0.0)))
+        now_ns = time.time_ns()
+        self.monitor.joint_command(stamp_ns, now_ns, message.position, message.velocity)
+        self.timeline.command(now_ns, float(np.abs(message.velocity).max(initial=0.0)))
 
     def _on_target_pose(self, message: RosObject) -> None:
         pose = messages.decode_pose(message).values

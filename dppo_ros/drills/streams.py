@@ -39,7 +39,7 @@ CELL = Setup(
         CHUNK: ("command",),
     },
 )
-_HOSTILE_PERIOD_S = 0.05
+_HOSTILE_PERIOD_S, _HOSTILE_S = 0.05, 3.0
 Actions = Callable[[np.random.Generator], NDArray[np.float64]]
 _PERIOD_NS = 100_000_000
 
@@ -189,39 +189,68 @@ def component_order(scene: Scene) -> Outcome:
     return held(scene, "chunk components in another order", {CHUNK: _reverse_components})
 
 
+def mad_policy(scene: Scene) -> Outcome:
+    """The policy's own chunks lead anywhere."""
+    return held(scene, "policy sends goals anywhere", {CHUNK: _Replaced(_anywhere)})
+
+
+def mad_policy_table(scene: Scene) -> Outcome:
+    """The policy's own chunks lead step by step through the table."""
+    change = {CHUNK: _Replaced(_into_the_table)}
+    return survived(scene, "policy sends goals below the table", change, 3.0, may_hold=True)
+
+
 def hostile_far(scene: Scene) -> Outcome:
-    """Somebody else sends chunks with goals anywhere, twenty times a second."""
-    return _hostile(scene, "hostile chunks, goals anywhere", _anywhere)
+    """Another node sends chunks with goals anywhere, twenty times a second."""
+    return _hostile(scene, "hostile publisher of chunks, anywhere", _anywhere)
 
 
-def hostile_near(scene: Scene) -> Outcome:
-    """Somebody else sends plausible chunks that lead through the table."""
-    return _hostile(scene, "hostile chunks, into the table", _into_the_table)
+def hostile_table(scene: Scene) -> Outcome:
+    """Another node sends chunks that lead through the table."""
+    return _hostile(scene, "hostile publisher of chunks, into the table", _into_the_table)
 
 
 def hostile_future(scene: Scene) -> Outcome:
-    """Somebody else sends chunks stamped an hour ahead, to silence the true ones."""
-    return _hostile(scene, "hostile chunks, an hour ahead", _anywhere, ahead_s=3600.0)
+    """Another node sends chunks stamped an hour ahead, to silence the true ones."""
+    return _hostile(scene, "hostile publisher of chunks, an hour ahead", _anywhere, 3600.0)
 
 
-def _hostile(
-    scene: Scene, drill: str, actions: Actions, ahead_s: float = 0.0, seconds: float = 3.0
-) -> Outcome:
-    """Send chunks of our own beside those of the policy."""
+def _hostile(scene: Scene, drill: str, actions: Actions, ahead_s: float = 0.0) -> Outcome:
+    """Send chunks of another node beside those of the policy, then leave and start again."""
     generator = np.random.default_rng(0)
     names = furniture_action_spec().component_names
-    target = scene.relays[CHUNK]
+    intruders = []
 
     def make() -> None:
-        end = time.monotonic() + seconds
+        intruder = scene.stage.intruder(CHUNK)
+        intruders.append(intruder)
+        end = time.monotonic() + _HOSTILE_S
         while time.monotonic() < end:
             stamp_ns = time.time_ns() + messages.seconds_to_ns(ahead_s)
-            target.send(
-                messages.encode_chunk(stamp_ns, BASE, names, actions(generator), _PERIOD_NS)
-            )
+            chunk = messages.encode_chunk(stamp_ns, BASE, names, actions(generator), _PERIOD_NS)
+            intruder.send(chunk)
             time.sleep(_HOSTILE_PERIOD_S)
 
-    return scene.fault_to_survive(drill, make, lambda: None, 0.0, may_hold=True)
+    def mend() -> None:
+        while intruders:
+            intruders.pop().leave()
+        scene.start_again()
+
+    return scene.fault_that_holds(drill, make, mend)
+
+
+class _Replaced:
+    """A change that puts other actions into chunks."""
+
+    def __init__(self, actions: Actions) -> None:
+        self._actions = actions
+        self._generator = np.random.default_rng(0)
+
+    def __call__(self, message: RosObject) -> Sequence[tuple[float, RosObject]]:
+        rows = self._actions(self._generator)
+        for point, row in zip(message.points, rows, strict=False):
+            point.positions = row.tolist()
+        return ((0.0, message),)
 
 
 def _anywhere(generator: np.random.Generator) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ def judged(*commands: tuple[float, np.ndarray, np.ndarray]) -> CommandMonitor:
     monitor = CommandMonitor()
     monitor.measured(HOME)
     for when_ms, position, velocity in commands:
-        monitor.joint_command(round(when_ms * MS), position, velocity)
+        monitor.joint_command(round(when_ms * MS), round(when_ms * MS), position, velocity)
     return monitor
 
 
@@ -74,11 +74,20 @@ def test_a_stream_may_start_anew_after_a_pause_near_the_measured_joints() -> Non
     elsewhere = with_value(HOME, 6, 0.2)
     monitor = judged((0.0, HOME, STILL))
     monitor.measured(elsewhere)
-    monitor.joint_command(1000 * MS, elsewhere, STILL)
+    monitor.joint_command(1000 * MS, 1000 * MS, elsewhere, STILL)
     assert monitor.broken == 0
     monitor.restart()
-    monitor.joint_command(0, HOME, STILL)
+    monitor.joint_command(0, 0, HOME, STILL)
     assert monitor.broken == 0
+
+
+def test_a_clock_that_was_set_is_no_jump_of_the_arm() -> None:
+    monitor = judged((10_000.0, HOME, STILL), (10_005.0, HOME, STILL))
+    monitor.joint_command(5000 * MS, 10_010 * MS, HOME, STILL)
+    monitor.joint_command(5005 * MS, 10_015 * MS, HOME, STILL)
+    assert monitor.broken == 0
+    monitor.joint_command(9000 * MS, 10_020 * MS, with_value(HOME, 6, 0.08), STILL)
+    assert monitor.violations["jump"] == 1
 
 
 def test_tool_goals_and_gripper() -> None:
