@@ -14,6 +14,7 @@ import operator
 from collections.abc import Collection, Mapping
 from functools import partial
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import (  # type: ignore[attr-defined]  # our folder of that name has no code
     Action,
     LaunchContext,
@@ -30,17 +31,21 @@ from launch.actions import (
 )
 from launch.event_handlers import OnProcessExit, OnProcessStart
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LifecycleNode
+from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
+from launch_ros.parameter_descriptions import ParameterValue
 from lifecycle_msgs.msg import Transition
 
 from dppo_ros import graph
 from dppo_ros.bringup import CONFIGURE, GOALS, BringUp, Request
+from dppo_ros.core.errors import EnvironmentUnavailableError
+from dppo_ros.description import robot_description
 from dppo_ros.paths import PACKAGE
 from dppo_ros.shared_memory import removal_line, remove_abandoned
 
 RETRY_S = 5.0
+STATE_PUBLISHER = "robot_state_publisher"
 TRANSITION_IDS = {
     "configure": Transition.TRANSITION_CONFIGURE,
     "activate": Transition.TRANSITION_ACTIVATE,
@@ -94,7 +99,29 @@ def start(context: LaunchContext, fixed: Mapping[str, str]) -> list[Action]:
     nodes = {launch.node.name: lifecycle_node(launch) for launch in plan.nodes}
     for launch in plan.nodes:
         actions += handlers(launch, nodes, bringup)
-    return [*actions, *nodes.values()]
+    return [*actions, *nodes.values(), *robot_model({**values, **fixed})]
+
+
+def robot_model(values: Mapping[str, str]) -> list[Node]:
+    """Return robot_state_publisher for the display, where it is installed; the graph needs none."""
+    try:
+        get_package_prefix(STATE_PUBLISHER)
+        wanted = values["display"] == "true"
+        text = robot_description(values["robot"]) if wanted else ""
+    except (PackageNotFoundError, EnvironmentUnavailableError, OSError):  # OSError: no index
+        return []
+    if not wanted:
+        return []
+    return [
+        Node(
+            package=STATE_PUBLISHER,
+            executable=STATE_PUBLISHER,
+            name=STATE_PUBLISHER,
+            # Given as text it would be read as YAML where it looks like it.
+            parameters=[{"robot_description": ParameterValue(text, value_type=str)}],
+            output="screen",
+        )
+    ]
 
 
 def lifecycle_node(launch: graph.NodeLaunch) -> LifecycleNode:

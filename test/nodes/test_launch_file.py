@@ -46,7 +46,9 @@ UPSTREAM_KEYWORDS = {
             "respawn", "respawn_delay", "output", "sigterm_timeout", "sigkill_timeout",
             "emulate_tty", "condition", "prefix",
         },
+        "Node": {"package", "executable", "name", "parameters", "output"},
     },
+    "launch_ros.parameter_descriptions": {"ParameterValue": {"value_type"}},
     "launch_ros.event_handlers": {
         "OnStateTransition": {
             "target_lifecycle_node", "start_state", "goal_state", "transition", "entities",
@@ -286,6 +288,18 @@ def test_refusal_and_death_end_the_launch(launching: ModuleType, gentle_bundle: 
         exits = [handler.kwargs["on_exit"][0].call(context) for _ in range(restarts + 1)]
         assert exits[:-1] == [[]] * restarts
         assert [action.kind for action in exits[-1]] == ["Shutdown"]
+
+
+def test_robot_model_is_published_where_the_program_for_it_is_installed(
+    launching: ModuleType, gentle_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"bundle": str(gentle_bundle), "display": "true", "robot": "fr3"}
+    assert not of_kind(ask(launching, given), "Node")
+    monkeypatch.setattr(launching, "get_package_prefix", lambda name: "somewhere")
+    (node,) = of_kind(ask(launching, given), "Node")
+    (parameters,) = node.kwargs["parameters"]
+    assert "fr3_link0" in parameters["robot_description"].args[0]
+    assert not of_kind(ask(launching, {**given, "display": "false"}), "Node")
 
 
 @pytest.mark.skipif(not HAVE_LAUNCH, reason="launch_ros is not installed (pip has no launch)")
