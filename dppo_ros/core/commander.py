@@ -59,18 +59,15 @@ class Commander:
             motion: Makes and judges joint setpoints.
             settings: Timing.
         """
-        self._schedule, self._gate, self._motion = schedule, gate, motion
-        self._settings = settings
+        self._schedule, self._gate = schedule, gate
+        self._motion, self._settings = motion, settings
         self._measured: MeasuredJoints | None = None
         self._pending: ScheduledAction | None = None
         self._last_action: ScheduledAction | None = None
         self._started: ScheduledAction | None = None
         self._interventions: tuple[str, ...] = ()
         self._goal: tuple[FloatArray, FloatArray] | None = None
-        self._begun = False
-        self._first = False
-        self._homing = False
-        self._resumes = False
+        self._begun = self._first = self._homing = self._resumes = False
         self._last_now_ns: int | None = None
         self._last_sent_ns: int | None = None
         self.gripper = GripperLatch(settings.gripper_toggle_ns)

@@ -9,7 +9,7 @@ be remapped to the controller's own name.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from dppo_ros import messages, qos
 from dppo_ros.control.pipeline import MotionPipeline
@@ -27,6 +27,9 @@ CRISP_PERIOD_NS = 20_000_000
 TRAJECTORY_PERIOD_NS = 10_000_000
 
 
+Advertise: TypeAlias = Callable[[str], RosObject]
+
+
 class Backend(Protocol):
     """Sends setpoints."""
 
@@ -42,9 +45,9 @@ class TwinBackend:
 
     topic = "joint_command"
 
-    def __init__(self, node: ManagedNode, motion: MotionPipeline) -> None:
+    def __init__(self, node: ManagedNode, motion: MotionPipeline, publisher: Advertise) -> None:
         """Advertise the topic."""
-        self._publisher = node.advertise(self.topic)
+        self._publisher = publisher(self.topic)
         self._names = motion.robot.joint_names
 
     def send(self, setpoint: Setpoint) -> None:
@@ -61,7 +64,7 @@ class JointPositionBackend:
 
     topic = "joint_position_controller/commands"
 
-    def __init__(self, node: ManagedNode, motion: MotionPipeline) -> None:
+    def __init__(self, node: ManagedNode, motion: MotionPipeline, publisher: Advertise) -> None:
         """Advertise the topic."""
         self._kind = messages.message_class("std_msgs/msg/Float64MultiArray")
         self._publisher = advertise_controller(node, "std_msgs/msg/Float64MultiArray", self.topic)
@@ -81,7 +84,7 @@ class JointTrajectoryBackend:
 
     topic = "joint_trajectory_controller/joint_trajectory"
 
-    def __init__(self, node: ManagedNode, motion: MotionPipeline) -> None:
+    def __init__(self, node: ManagedNode, motion: MotionPipeline, publisher: Advertise) -> None:
         """Advertise the topic."""
         self._publisher = advertise_controller(
             node, "trajectory_msgs/msg/JointTrajectory", self.topic
@@ -116,9 +119,9 @@ class CrispBackend:
 
     topic = "target_pose"
 
-    def __init__(self, node: ManagedNode, motion: MotionPipeline) -> None:
+    def __init__(self, node: ManagedNode, motion: MotionPipeline, publisher: Advertise) -> None:
         """Advertise the topic."""
-        self._publisher = node.advertise(self.topic)
+        self._publisher = publisher(self.topic)
         self._frame = node.text("base_frame")
         self._last_ns: int | None = None
 
@@ -132,7 +135,7 @@ class CrispBackend:
         self._publisher.publish(messages.encode_pose(setpoint.stamp_ns, self._frame, pose))
 
 
-_KINDS: dict[str, Callable[[ManagedNode, MotionPipeline], Backend]] = {
+_KINDS: dict[str, Callable[[ManagedNode, MotionPipeline, Advertise], Backend]] = {
     "twin": TwinBackend,
     "joint_position": JointPositionBackend,
     "joint_trajectory": JointTrajectoryBackend,
@@ -140,15 +143,23 @@ _KINDS: dict[str, Callable[[ManagedNode, MotionPipeline], Backend]] = {
 }
 
 
-def make_backend(name: str, node: ManagedNode, motion: MotionPipeline) -> Backend:
+def make_backend(
+    name: str, node: ManagedNode, motion: MotionPipeline, publisher: Advertise
+) -> Backend:
     """Return the back-end of this name.
+
+    Args:
+        name: One of ``parameters.command.BACKENDS``.
+        node: The command node.
+        motion: Where the setpoints come from.
+        publisher: Returns a publisher for a topic of the graph.
 
     Raises:
         ConfigError: There is none of this name.
     """
     if name not in _KINDS:
         raise ConfigError(unknown_name_message("back-end", name, _KINDS))
-    return _KINDS[name](node, motion)
+    return _KINDS[name](node, motion, publisher)
 
 
 def pose_of(position: FloatArray, base_from_tool: FloatArray) -> list[float]:

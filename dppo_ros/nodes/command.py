@@ -30,6 +30,7 @@ from dppo_ros.nodes.base import ManagedNode
 from dppo_ros.nodes.command_report import CommandReport
 from dppo_ros.nodes.command_setup import build_commander, build_motion
 from dppo_ros.nodes.franka import FrankaArm
+from dppo_ros.nodes.gripper_actions import GripperActions
 from dppo_ros.nodes.intruders import foreign_publishers
 from dppo_ros.nodes.pacing import PacedThread
 from dppo_ros.nodes.process import run
@@ -64,15 +65,21 @@ class CommandNode(ManagedNode):
         self._prefix = robot.joint_names[0].removesuffix("_joint1")
         self._motion: MotionPipeline = build_motion(self, robot)
         self._commander = build_commander(self, self._manifest, self._motion)
-        self._backend = make_backend(self.text("backend"), self, self._motion)
+        self._backend = make_backend(self.text("backend"), self, self._motion, self._publisher)
         self._gripper = self.advertise("gripper/command")
         # For people and bags; crisp_controllers listen to this topic, and to one publisher only.
-        self._goals = (
-            None if self._backend.topic == "target_pose" else self.advertise("target_pose")
-        )
+        shares = self._backend.topic == "target_pose"
+        self._goals = None if shares else self.advertise("target_pose")
         self._frame = self.text("base_frame")
-        self._report = CommandReport(self, self._commander, self._motion)
+        self._report = CommandReport(
+            self,
+            self._commander,
+            self._motion,
+            self.advertise("command/status"),
+            self.advertise("diagnostics"),
+        )
         self._arm = FrankaArm.if_present(self, self._on_robot_problem)
+        self._hand = GripperActions.if_present(self, self.number("gripper_open_m"))
         self._simulated = bool(self.get_parameter("use_sim_time").value)
         self.subscribe("policy/chunk", self._on_chunk)
         self.subscribe("joint_states", self._on_joints)
@@ -125,7 +132,7 @@ class CommandNode(ManagedNode):
         """Forget everything."""
         self.deactivate()
         # The planners hold objects of a compiled library, which wants them back before the end.
-        for name in ("_commander", "_motion", "_backend", "_report", "_arm"):
+        for name in ("_commander", "_motion", "_backend", "_report", "_arm", "_hand"):
             setattr(self, name, None)
 
     def _load_manifest(self) -> BundleManifest:
@@ -137,6 +144,14 @@ class CommandNode(ManagedNode):
                 f"{difference}; use a bundle with absolute tool goals"
             )
         return manifest
+
+    def _publisher(self, topic: str) -> RosObject:
+        """Return a publisher for the topic of a back-end that the graph knows."""
+        known = {
+            "joint_command": lambda: self.advertise("joint_command"),
+            "target_pose": lambda: self.advertise("target_pose"),
+        }
+        return known[topic]()
 
     def _on_chunk(self, message: RosObject) -> None:
         if not self.active or self._commander is None:
@@ -202,6 +217,8 @@ class CommandNode(ManagedNode):
 
     def _send(self, setpoint: Setpoint) -> None:
         fresh = setpoint.action is not None
+        if self._hand is not None and setpoint.gripper is not None and fresh:
+            self._hand.send(setpoint.gripper)
         if setpoint.gripper is not None and (fresh or self._simulated):
             self._gripper.publish(
                 messages.encode_vector(setpoint.stamp_ns, ("gripper",), [setpoint.gripper])

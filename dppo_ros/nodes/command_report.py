@@ -12,6 +12,7 @@ from dppo_ros.control.pipeline import MotionPipeline
 from dppo_ros.core.command_state import Setpoint, State
 from dppo_ros.core.commander import Commander
 from dppo_ros.core.diagnostics import LatencyWindow
+from dppo_ros.messages import RosObject
 from dppo_ros.nodes.base import publish_diagnostics
 from dppo_ros.nodes.pacing import PacedThread
 
@@ -25,11 +26,17 @@ _LEVELS = {State.FAULT: "error", State.ESTOP: "error", State.HOLDING: "warn"}
 class CommandReport:
     """Publishes ``command/status`` (latched) and ``diagnostics``."""
 
-    def __init__(self, node: ManagedNode, commander: Commander, motion: MotionPipeline) -> None:
-        """Advertise the topics."""
+    def __init__(
+        self,
+        node: ManagedNode,
+        commander: Commander,
+        motion: MotionPipeline,
+        status: RosObject,
+        diagnostics: RosObject,
+    ) -> None:
+        """Report through the publishers of both topics."""
         self._node, self._commander, self._motion = node, commander, motion
-        self._status = node.advertise("command/status")
-        self._diagnostics = node.advertise("diagnostics")
+        self._status, self._diagnostics = status, diagnostics
         self._arrivals: dict[int, int] = {}
         self._latency = LatencyWindow()
         self._logged = (State.IDLE, "")

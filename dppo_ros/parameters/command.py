@@ -33,6 +33,9 @@ COMMAND = (
     Parameter(
         "gripper_toggle_s", 0.0, "least time between two changes of the gripper (s)", 0.0, 10.0
     ),
+    Parameter(
+        "gripper_open_m", 0.065, "opening of the hand when the latch opens it (m)", 0.0, 0.08
+    ),
     Parameter("compute_ahead_s", 0.002, "start on a setpoint this early (s)", 0.0, 0.005),
     Parameter(
         "real_time_priority",

@@ -71,7 +71,7 @@ def test_every_argument_reaches_a_node_or_decides_about_one(gentle_bundle: Path)
     arguments = {argument.name: argument.parse(argument.default) for argument in graph.ARGUMENTS}
     derived = set(graph.derived_values(arguments))
     # What these decide is derived from them.
-    used |= {"poses", "own_cameras", "sim", "act", "extrinsics"}
+    used |= {"poses", "own_cameras", "sim", "act", "extrinsics", "backend"}
     assert set(arguments) == used - derived
 
 
