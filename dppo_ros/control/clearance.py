@@ -28,11 +28,13 @@ class Closest:
         margin_m: Distance minus the required clearance; negative is a violation.
         what: ``table``, ``self`` or ``obstacle``.
         names: The shapes concerned.
+        posture: Which of several postures.
     """
 
     margin_m: float
     what: str
     names: str
+    posture: int = 0
 
 
 class ClearanceModel:
@@ -77,7 +79,8 @@ class ClearanceModel:
         lines = np.stack([self._lines(*link_poses(posture)) for posture in postures])
         heights = lines[..., 2][:, self._moving].min(axis=-1) - self._height
         best = np.unravel_index(int(heights.argmin()), heights.shape)
-        found = Closest(float(heights[best]), TABLE, self._names[self._moving[best[1]]])
+        shape = self._names[self._moving[best[1]]]
+        found = Closest(float(heights[best]), TABLE, shape, int(best[0]))
         if len(self._first):
             gaps = segment_distance(lines[:, self._first], lines[:, self._second]) - self._needed
             best = np.unravel_index(int(gaps.argmin()), gaps.shape)
@@ -87,7 +90,8 @@ class ClearanceModel:
                 names = " and ".join(
                     (self._all_names[self._first[pair]], self._all_names[self._second[pair]])
                 )
-                found = Closest(float(gaps[best]), OBSTACLE if fixed else SELF, names)
+                what = OBSTACLE if fixed else SELF
+                found = Closest(float(gaps[best]), what, names, int(best[0]))
         return found
 
     def _lines(self, positions: FloatArray, rotations: FloatArray) -> FloatArray:

@@ -8,10 +8,10 @@ stretch of time, so a motion inside its limits never shows a larger one, whateve
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
-
-from dppo_ros.core.rotations import rotation_vector_from_matrix
 
 FloatArray = NDArray[np.float64]
 Orders = tuple[FloatArray, FloatArray, FloatArray]
@@ -56,13 +56,26 @@ class ToolDifferences:
         self, position: FloatArray, base_from_tool: FloatArray, step_s: float
     ) -> tuple[Orders, Orders]:
         """Return linear and angular velocity, acceleration and jerk for a further sample."""
-        turned = self._turned + rotation_vector_from_matrix(base_from_tool @ self._rotation.T)
+        turned = self._turned + turn_between(self._rotation, base_from_tool)
         return self._linear.preview(position, step_s), self._angular.preview(turned, step_s)
 
     def add(self, position: FloatArray, base_from_tool: FloatArray, step_s: float) -> None:
         """Take a sample."""
         # The sum of the small turns stands for an angle: its differences are the turning speeds.
-        turned = self._turned + rotation_vector_from_matrix(base_from_tool @ self._rotation.T)
+        turned = self._turned + turn_between(self._rotation, base_from_tool)
         self._linear.add(position, step_s)
         self._angular.add(turned, step_s)
         self._turned, self._rotation = turned, base_from_tool
+
+
+def turn_between(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Return the rotation vector (3,) that takes one rotation to another less than pi away.
+
+    In plain floats: this runs twice in every cycle of the setpoint stream.
+    """
+    (r00, r01, r02), (r10, r11, r12), (r20, r21, r22) = (second @ first.T).tolist()
+    x, y, z = r21 - r12, r02 - r20, r10 - r01
+    twice_sine = math.sqrt(x * x + y * y + z * z)
+    angle = math.atan2(twice_sine, r00 + r11 + r22 - 1.0)
+    scale = angle / twice_sine if twice_sine > 1e-9 else 0.5
+    return np.array([scale * x, scale * y, scale * z])

@@ -54,8 +54,9 @@ REASONS = (
 
 _SLACK = 1e-4  # relative: rounding in third differences of positions
 _LONGEST_STEP_S = 0.05
-_STOP_SAMPLES = 3
+_STOP_PARTS = (0.5, 1.0)  # of its duration: where the stop is judged
 _STOP_TRIES = 6
+_STOP_STEP_S = 0.016
 _STRETCH = 1.3
 
 
@@ -123,7 +124,7 @@ class JointGate:
         here = np.array(position, dtype=np.float64)
         if here.shape != (ARM_JOINTS,) or not np.isfinite(here).all():
             return NOT_FINITE
-        fault = self._posture_fault(here, *tool_pose(here))
+        fault = self._range_fault(here, tool_pose(here)[0]) or self._clearance_fault([here])
         if fault:
             return fault
         self._sent = JointState.at_rest(here)
@@ -193,7 +194,7 @@ class JointGate:
         return (
             self._motion_fault(setpoint, step_s)
             or self._tool_fault(*tool, step_s)
-            or self._posture_fault(position, *tool)
+            or self._range_fault(position, tool[0])
             or self._stop_fault(setpoint)
         )
 
@@ -237,7 +238,7 @@ class JointGate:
                 return reason
         return ""
 
-    def _posture_fault(self, position: FloatArray, tool: FloatArray, rotation: FloatArray) -> str:
+    def _range_fault(self, position: FloatArray, tool: FloatArray) -> str:
         if (position < self._low).any() or (position > self._high).any():
             joint = int(np.argmax(np.maximum(self._low - position, position - self._high)))
             self.detail = (
@@ -248,11 +249,15 @@ class JointGate:
         if (tool < self._box[0]).any() or (tool > self._box[1]).any():
             self.detail = f"tool at {np.round(tool, 4).tolist()} m"
             return WORKSPACE
-        closest = self._clearance.closest(position)
-        if closest.margin_m < 0.0:
-            self.detail = f"{closest.names} to {closest.what}: {closest.margin_m * 1e3:.1f} mm"
-            return CLEARANCE
         return ""
+
+    def _clearance_fault(self, postures: list[FloatArray]) -> str:
+        """Judge a posture, and those of the stop after it."""
+        closest = self._clearance.closest(np.array(postures))
+        if closest.margin_m >= 0.0:
+            return ""
+        self.detail = f"{closest.names} to {closest.what}: {closest.margin_m * 1e3:.1f} mm"
+        return CLEARANCE if closest.posture == 0 else NO_SAFE_STOP
 
     def _stop_fault(self, setpoint: JointState) -> str:
         """Work out the stop from a setpoint and judge where it leads."""
@@ -261,13 +266,13 @@ class JointGate:
             self.detail = "the tool would brake too hard"
             return NO_SAFE_STOP
         self._next_stop = stop
-        if setpoint.is_at_rest():
-            return ""
-        for part in range(1, _STOP_SAMPLES + 1):
-            position = stop.at(stop.duration_s * part / _STOP_SAMPLES).position
-            if self._posture_fault(position, *tool_pose(position)):
+        postures = [setpoint.position]
+        if not setpoint.is_at_rest():
+            postures += [stop.at(stop.duration_s * part).position for part in _STOP_PARTS]
+        for position in postures[1:]:
+            if self._range_fault(position, tool_pose(position)[0]):
                 return NO_SAFE_STOP
-        return ""
+        return self._clearance_fault(postures)
 
     def _plan_stop(self, setpoint: JointState) -> Path | None:
         """Return the quickest stop that the tool's limits allow."""
@@ -275,7 +280,7 @@ class JointGate:
         for _ in range(_STOP_TRIES):
             if stop is None or setpoint.is_at_rest():
                 return stop
-            if tool_excess(stop, self._robot.policy.tool) <= 1.0:
+            if tool_excess(stop, self._robot.policy.tool, _STOP_STEP_S) <= 1.0:
                 return stop
             stop = self._planner.to_rest(setpoint, stop.duration_s * _STRETCH)
         return None

@@ -18,7 +18,7 @@ _FEWEST = 8
 _HORIZON_S = 0.25  # longer than any path is followed before the next target comes
 
 
-def tool_excess(path: Path, limits: ToolLimits) -> float:
+def tool_excess(path: Path, limits: ToolLimits, step_s: float = _STEP_S) -> float:
     """Return the largest ratio of speed or acceleration on a path to its limit.
 
     Accelerations are differences of the tool's velocity from sample to sample.
@@ -26,18 +26,19 @@ def tool_excess(path: Path, limits: ToolLimits) -> float:
     Args:
         path: The path.
         limits: Limits of the tool.
+        step_s: Time between two samples, about.
     """
     if path.duration_s <= 0.0:
         return 0.0
     duration_s = min(path.duration_s, _HORIZON_S)
-    samples = max(_FEWEST, round(duration_s / _STEP_S))
-    step_s = duration_s / samples
-    states = [path.at(step_s * index) for index in range(samples + 1)]
+    samples = max(_FEWEST, round(duration_s / step_s))
+    between_s = duration_s / samples
+    states = [path.at(between_s * index) for index in range(samples + 1)]
     twists = tool_twists(
         np.array([state.position for state in states]),
         np.array([state.velocity for state in states]),
     )
-    changes = np.diff(twists, axis=0) / step_s
+    changes = np.diff(twists, axis=0) / between_s
     return max(
         _longest(twists[1:, :3]) / limits.linear_velocity_m_s,
         _longest(twists[1:, 3:]) / limits.angular_velocity_rad_s,
