@@ -9,6 +9,7 @@ when called: importing this module needs no ROS.
 from __future__ import annotations
 
 import array
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +57,8 @@ class PictureMessage:
             data=array.array("B", bytes(height_px * step)),
         )
         # Assigning to data copies on some ROS releases, so the view is of what the message holds.
-        self.pixels: NDArray[np.uint8] = np.frombuffer(self._message.data, dtype=np.uint8).reshape(
-            height_px, width_px, 3
-        )
+        shape = (height_px, width_px, channels)[: 3 if channels > 1 else 2]
+        self.pixels: NDArray[Any] = np.frombuffer(self._message.data, dtype=number).reshape(shape)
 
     def stamped(self, stamp_ns: int) -> RosObject:
         """Return the message with this time of exposure; valid until the next picture."""

@@ -72,6 +72,13 @@ def _test_picture(width_px: int, height_px: int) -> TestPicture:
     return TestPicture(width_px, height_px)
 
 
+@cache
+def wall_distances_mm() -> NDArray[np.uint16]:
+    """Return (480, 848) distances (mm) of a wall that recedes to the right from half a metre."""
+    width, height = _DEPTH_SIZE
+    return np.tile(np.arange(500, 500 + width, dtype=np.uint16), (height, 1))
+
+
 class SoftwareCamera:
     """One software device and the sensors that it was made with."""
 
@@ -95,6 +102,7 @@ class SoftwareCamera:
                 uid = 10 * index + RATES_HZ.index(rate)
                 video = _video_stream(size, rate, rs.stream.color, rs.format.rgb8, 3, uid)
                 self.profiles.setdefault(size, self.colour.add_video_stream(video))
+        self.depth: SdkObject | None = None
         if depth:
             self.depth = self.device.add_sensor("Stereo Module")
             self.depth.add_read_only_option(rs.option.depth_units, 0.001)
@@ -217,6 +225,8 @@ class SoftwareBus:
                 return
             device_ms = 1e3 * (time.monotonic() - started_s)
             camera.push(picture.draw(number), number, device_ms, "hardware_clock")
+            if camera.depth is not None and camera.depth.get_active_streams():
+                camera.push_depth(wall_distances_mm(), number, device_ms, "hardware_clock")
 
 
 def record_test_pictures(

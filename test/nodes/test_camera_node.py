@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 
 from dppo_ros import graph, messages
-from dppo_ros.camera.software import TestPicture, read_number, record_test_pictures
+from dppo_ros.camera.software import (
+    TestPicture,
+    read_number,
+    record_test_pictures,
+    wall_distances_mm,
+)
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.messages import RosObject
 
@@ -46,9 +51,10 @@ def status_of(harness: Harness) -> tuple[bytes, dict[str, str]]:
 
 
 def test_software_camera_unplugged_and_back(harness: Harness) -> None:
-    node = harness.bring_up("camera", camera="right", source="software", retry_s=0.05)
+    node = harness.bring_up("camera", camera="right", source="software", retry_s=0.05, depth=True)
     pictures, infos = harness.listen(IMAGE), harness.listen(INFO)
-    harness.until(lambda: len(pictures) >= 10 and len(infos) >= 10, "pictures")
+    depths = harness.listen("camera/right/depth/image_rect_raw")
+    harness.until(lambda: len(pictures) >= 10 and len(infos) >= 10 and depths, "pictures")
     first = pictures[0]
     assert (first.width, first.height, first.step, first.encoding) == (1280, 720, 3840, "rgb8")
     assert first.header.frame_id == infos[0].header.frame_id == "right_camera_optical"
@@ -58,6 +64,10 @@ def test_software_camera_unplugged_and_back(harness: Harness) -> None:
     assert (np.diff(stamps) > 0).all()
     assert infos[0].k[0] == pytest.approx(0.72 * 1280, rel=1e-6)
     assert (infos[0].distortion_model, infos[0].k[2]) == ("plumb_bob", 640.0)
+    assert (depths[0].encoding, depths[0].step) == ("16UC1", 2 * 848)
+    assert depths[0].header.frame_id == "right_depth_optical"
+    distances = np.frombuffer(depths[0].data, dtype=np.uint16).reshape(480, 848)
+    np.testing.assert_array_equal(distances, wall_distances_mm())
 
     assert harness.call("/camera/plugged", "std_srvs/srv/SetBool", data=False).success
     harness.until(lambda: node.said("lost: camera SOFTWARE0001 was unplugged"), "the loss")
