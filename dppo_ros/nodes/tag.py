@@ -119,7 +119,7 @@ class TagNode(ManagedNode):
 
     def _on_info(self, camera: str, message: RosObject) -> None:
         try:
-            self._pipeline.cameras[camera].set_lens(perception_messages.decode_lens(message))
+            self._pipeline.set_lens(camera, perception_messages.decode_lens(message))
         except ConfigError as error:
             self._report.counts.add("bad_camera_info")
             self.warn(f"camera {camera}: {error}")

@@ -22,6 +22,7 @@ from dppo_ros.perception.calibration import CameraCalibration
 from dppo_ros.perception.detector import TagDetection
 from dppo_ros.perception.estimator import EstimatorOptions, PartEstimator
 from dppo_ros.perception.grasp import ToolState
+from dppo_ros.perception.lens import Lens
 from dppo_ros.perception.tag_layout import TagLayout
 from dppo_ros.perception.track import Track
 from dppo_ros.perception.watch import WatchedCamera
@@ -81,6 +82,12 @@ class PerceptionPipeline:
     def close(self) -> None:
         """End the detector threads."""
         self._pool.shutdown(wait=True)
+
+    def set_lens(self, camera: str, lens: Lens) -> None:
+        """Take the intrinsics that a camera reports; called for every message."""
+        if lens != self.cameras[camera].lens:
+            with self._lock:
+                self.cameras[camera].set_lens(lens)
 
     def process(
         self,

@@ -300,7 +300,6 @@ def test_calibrate_command_writes_a_file_and_notices_a_moved_camera(
     code, text = calibrate()
     assert (code, file.exists()) == (0, True), text
     assert f"written to {file}" in text
-    assert calibrate("--check")[0] == 0
     content = json.loads(file.read_text())
     content["cameras"]["left"]["tag_from_camera"][0] += 0.05
     file.write_text(json.dumps(content))
