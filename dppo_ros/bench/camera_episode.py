@@ -38,8 +38,11 @@ from dppo_ros.perception.tag_layout import TagLayout
 from dppo_ros.perception.track import Track
 from sim_training.envs.furniture.cell import PHYSICS_STEP_S, CellState, OneLegCell
 from sim_training.envs.furniture.pictures import CellPictures, PictureFaults, drawn_lens
+from sim_training.envs.furniture.simulation import Coordinates
 from sim_training.envs.furniture.task import MAX_EPISODE_STEPS
 
+_OUT_OF_SIGHT_RAD = np.array([0.0, -1.0, 0.0, -2.6, 0.0, 1.9, 0.8])
+"""Joints of an arm that hides no base tag, as one would drive it for a calibration."""
 _NOISE_STRIDE = 1_000_003
 """Keeps the noise of episodes apart: seeds of pictures are this times the episode's, plus time."""
 
@@ -123,7 +126,9 @@ class CameraEyes:
         self.durations = Durations()
         self._pictures = CellPictures(layout, cameras, faults)
         self._detectors = {camera.name: TagDetector() for camera in cameras}
-        self._pictures.pose(cell.coordinates())
+        now = cell.coordinates()
+        qpos = np.concatenate([_OUT_OF_SIGHT_RAD, now.qpos[len(_OUT_OF_SIGHT_RAD) :]])
+        self._pictures.pose(Coordinates(qpos, now.mocap_position))
         views = [self._calibrated(camera, layout) for camera in cameras]
         self.eyes: Mapping[str, FloatArray] = {view.camera: view.eye for view in views}
         self.estimator = PartEstimator(layout, views)
