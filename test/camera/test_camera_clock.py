@@ -88,7 +88,7 @@ def test_drift_of_the_camera_is_followed() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 100), st.integers(0, 400)), min_size=2, max_size=200),
+    st.lists(st.tuples(st.integers(1, 100), st.integers(0, 400)), min_size=2, max_size=80),
     st.integers(-(10**15), 10**15),
 )
 def test_stamps_always_advance_and_never_lie_in_the_future(
