@@ -28,7 +28,6 @@ SETTLE_SHARE, SETTLE_MOST_S = 0.2, 300.0
 _SAMPLE_S = 5.0
 _POLL_S = 0.1
 _RESET_GRACE_S = 3.0
-_MOTION_STATES = ("running", "waiting", "idle", "homing", "recovering", "disabled", "")
 
 
 @dataclass
@@ -37,12 +36,14 @@ class Soak:
 
     Attributes:
         episodes: How often an episode ended, by outcome.
+        faults: How often the command node went into its fault state, by reason.
         resets_ns: Wall times of the resets (ns).
         memory: Samples by process.
         seconds: How long it ran (s).
     """
 
     episodes: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
     resets_ns: list[int] = field(default_factory=list)
     memory: dict[str, MemoryRecord] = field(default_factory=dict)
     seconds: float = 0.0
@@ -100,6 +101,10 @@ def run_soak(
                     + "\n  ".join(graph.lines[-25:])
                 )
             _follow_episodes(soak, stage)
+            if stage.state == "fault":
+                soak.faults[stage.status.get("reason", "")] += 1
+                tell(f"{now / 60.0:.1f} min: fault: {stage.status.get('reason', '')}")
+                stage.resume()
             if now >= sampled:
                 sampled += _SAMPLE_S
                 _sample(soak, graph, now)
@@ -116,9 +121,7 @@ def counters(soak: Soak, stage: Stage, graph: RunningGraph) -> list[Row]:
     """Return what happened as rows of a name and a value."""
     monitor = stage.monitor
     first_reset = soak.resets_ns
-    holds = Counter(
-        reason for _, state, reason in stage.timeline.states if state not in _MOTION_STATES
-    )
+    holds = Counter(reason for _, state, reason in stage.timeline.states if state == "holding")
     values: dict[str, str | int | float] = {
         "minutes": soak.seconds / 60.0,
         "episodes ended": sum(soak.episodes.values()),
@@ -127,6 +130,8 @@ def counters(soak: Soak, stage: Stage, graph: RunningGraph) -> list[Row]:
         "missed chunks": missed_chunks(stage.chunk_stamps_ns, first_reset, _RESET_GRACE_S),
         "holds": sum(holds.values()),
         **{f"  {reason or 'no reason given'}": count for reason, count in sorted(holds.items())},
+        "faults": sum(soak.faults.values()),
+        **{f"  {reason}": count for reason, count in sorted(soak.faults.items())},
         "commands judged": monitor.commands,
         "unsafe commands": monitor.broken,
         **{f"  {rule}": count for rule, count in sorted(monitor.violations.items())},
@@ -153,13 +158,22 @@ def verdict(counted: Sequence[Row], memory: Sequence[Row]) -> str:
     worst = max((growth for growth in growths if isinstance(growth, float)), default=0.0)
     met = (
         value["missed chunks"] == value["unsafe commands"] == value["process restarts"] == 0
+        and value["faults"] == 0
         and worst < GOAL_GROWTH_PERCENT
     )
+    counts = ", ".join(
+        f"{value[name]} {word}"
+        for name, word in (
+            ("missed chunks", "missed"),
+            ("unsafe commands", "unsafe"),
+            ("faults", "faults"),
+            ("process restarts", "restarts"),
+        )
+    )
     return (
-        f"goal no missed chunk, no unsafe command, no restart, growth < {GOAL_GROWTH_PERCENT:g} %: "
-        f"{'met' if met else 'missed'} ({value['missed chunks']} missed, "
-        f"{value['unsafe commands']} unsafe, {value['process restarts']} restarts, "
-        f"largest growth {worst:.2f} %)"
+        "goal no missed chunk, unsafe command, fault or restart, growth < "
+        f"{GOAL_GROWTH_PERCENT:g} %: {'met' if met else 'missed'} ({counts}, largest growth "
+        f"{worst:.2f} %)"
     )
 
 
