@@ -16,7 +16,8 @@ import numpy as np
 from dppo_ros.core.errors import ConfigError, unknown_name_message
 from dppo_ros.perception.detector import TagDetection
 from dppo_ros.perception.grasp import GraspOptions, ToolState
-from dppo_ros.perception.pose_fit import FitOptions, PoseFit, Refusal, fit_pose
+from dppo_ros.perception.part_fit import fit_part
+from dppo_ros.perception.pose_fit import FitOptions, PoseFit, Refusal
 from dppo_ros.perception.reprojection import Sighting, View
 from dppo_ros.perception.tag_layout import BASE, TagLayout
 from dppo_ros.perception.track import Track, TrackerOptions
@@ -117,7 +118,7 @@ class PartEstimator:
         by_part = self.sightings(seen)
         tracks = {}
         for part, tracker in self.trackers.items():
-            measurement = fit_pose(
+            measurement = fit_part(
                 by_part.get(part, []), self._options.fit, tracker.prior(stamp_ns, tool)
             )
             if isinstance(measurement, PoseFit) and not self._options.workspace.holds(measurement):

@@ -53,6 +53,8 @@ class FitOptions:
         max_prior_angle_rad: Farther than this from the prior neither minimum is chosen by it.
         resting_rad: Without a prior, a minimum with an axis of the part this close to vertical is
             chosen if the other is three times as far from that; 0 never does.
+        camera_gap_m: Cameras whose own poses differ by no more may disagree about the corners.
+        camera_gap_rad: The same for the turn.
     """
 
     sigma_px: float = 0.2
@@ -60,6 +62,8 @@ class FitOptions:
     ambiguity_chi2: float = 12.0
     max_prior_angle_rad: float = 0.8
     resting_rad: float = 0.12
+    camera_gap_m: float = 0.03
+    camera_gap_rad: float = 0.25
 
     def __post_init__(self) -> None:
         """Refuse values that are not positive.
@@ -91,8 +95,8 @@ class PoseFit:
         reduced_chi2: chi2 per degree of freedom.
         used: Camera and number of each tag that went in.
         rejected: Camera and number of each tag that the others contradicted.
-        decided_by: What chose between two minima, ``prior`` or ``resting``; empty when the corners
-            did.
+        decided_by: What chose between two minima, ``prior`` or ``resting``, or that one ``camera``
+            did because several nearly agree; empty when the corners did.
     """
 
     frame_from_carrier: Rigid
