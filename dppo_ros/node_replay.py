@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replays a bag through a real policy node process under simulated time.
 
-The recorded observations go to the node on ``policy/observation``, ``/clock`` says when they were
-made, and the chunks that come back are compared bit for bit with the recorded ones and with a
-planner in this process. The node runs in a ROS domain of its own, on this machine only: a replay
-must never reach a robot.
+The recorded observations go to the node on ``policy/observation``, ``/clock`` shows it the times
+that lead to the recorded decisions (see ``bag.script``), and the chunks that come back are compared
+bit for bit with the recorded ones and with a planner in this process. The node runs in a ROS domain
+of its own, on this machine only: a replay must never reach a robot.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,14 +31,12 @@ from dppo_ros.bag.recorded_policy import (
     NODE,
     execution_settings,
     noted_parameters,
-    planned_delays,
     seed_of,
 )
-from dppo_ros.core.aligner import AlignedObservation
+from dppo_ros.bag.script import MAX_AGE_S, Step, measured_delays, write_script
 from dppo_ros.core.bundle import PolicyBundle, load_bundle
 from dppo_ros.core.errors import BagError, EnvironmentUnavailableError
-from dppo_ros.core.execution import RTC
-from dppo_ros.core.planner import ChunkPlanner, PlannedChunk
+from dppo_ros.core.planner import ChunkPlanner
 from dppo_ros.core.runtime import PolicyRuntime
 from dppo_ros.messages import RosObject
 from dppo_ros.parameters.model import Value
@@ -103,15 +101,18 @@ def replay_through_nodes(bag: Path, bundle_folder: Path, seed: int | None = None
     if not vectors:
         raise BagError(f"bag {bag} gives no observation to replay")
     settings = node_settings(episode, bundle_folder, seed_of(episode, seed))
-    expected = _expected_chunks(bundle, vectors, settings)
+    execution, noise = execution_settings(settings), int(settings["seed"])  # type: ignore[arg-type]
+    planner = ChunkPlanner(bundle.manifest, PolicyRuntime(bundle), noise, execution)
+    script = write_script(vectors, planner, measured_delays(episode))
     with _own_domain() as domain, tempfile.TemporaryDirectory() as folder:
         player = _Player(domain, bundle, settings, Path(folder))
         try:
             start_s = time.monotonic()
-            chunks = player.play(vectors, {k: chunk.stamp_ns for k, chunk in expected.items()})
+            chunks = player.play(script)
             wall_s = time.monotonic() - start_s
         finally:
             player.close()
+    expected = {s.answer.stamp_ns: s.answer.actions for s in script if s.answer and s.is_sent}
     noted = episode.metadata.get("bundle_sha256")
     return NodeReplay(
         bag=bag,
@@ -119,7 +120,7 @@ def replay_through_nodes(bag: Path, bundle_folder: Path, seed: int | None = None
         same_bundle=None if noted is None else noted == bundle_digest(bundle.path),
         observations=len(vectors),
         recorded=parity({stamp: c.actions for stamp, c in episode.chunks.items()}, chunks),
-        in_process=parity({c.stamp_ns: c.actions for c in expected.values()}, chunks),
+        in_process=parity(expected, chunks),
         wall_s=wall_s,
     )
 
@@ -139,34 +140,14 @@ def node_replay_lines(replay: NodeReplay) -> list[str]:
 def node_settings(episode: Episode, bundle: Path, seed: int) -> dict[str, Value]:
     """Return the parameters of the policy node: those of the recorded one where they are known.
 
-    Delays cannot be measured again under simulated time; a delay that was always the same is set.
-
     Raises:
         ConfigError: A recorded value is not acceptable.
     """
     noted = {k: v for k, v in noted_parameters(episode).items() if k not in _OWN}
-    delays = set(planned_delays(episode).values())
-    if noted.get("execution") == RTC and len(delays) == 1:
-        noted["rtc_delay_steps"] = delays.pop()
-    own: dict[str, Value] = {"bundle": str(bundle), "seed": seed, "max_observation_age_s": 10.0}
+    own: dict[str, Value] = {
+        "bundle": str(bundle), "seed": seed, "max_observation_age_s": MAX_AGE_S,
+    }  # fmt: skip
     return {**noted, **own}
-
-
-def _expected_chunks(
-    bundle: PolicyBundle,
-    vectors: Mapping[int, NDArray[np.float32]],
-    settings: Mapping[str, Value],
-) -> dict[int, PlannedChunk]:
-    """Return by observation what a planner in this process answers to the same observations."""
-    execution, seed = execution_settings(settings), int(settings["seed"])  # type: ignore[arg-type]
-    planner = ChunkPlanner(bundle.manifest, PolicyRuntime(bundle), seed, execution)
-    chunks = {}
-    for stamp_ns, vector in vectors.items():
-        query = planner.observe(AlignedObservation(stamp_ns, vector))
-        if query is not None:
-            chunks[stamp_ns] = planner.infer(query)
-            planner.delivered(chunks[stamp_ns], stamp_ns)
-    return chunks
 
 
 @contextmanager
@@ -207,6 +188,7 @@ class _Player:
         self._names = bundle.manifest.observation.component_names
         self._log: list[str] = []
         self._chunks: Chunks = {}
+        self._answered: set[int] = set()
         self._context = Context()
         rclpy.init(args=[], context=self._context, domain_id=domain)
         self._node = rclpy.create_node("replay", context=self._context)
@@ -214,36 +196,30 @@ class _Player:
         self._executor.add_node(self._node)
         self._clock = self._publisher("clock")
         self._observation = self._publisher("policy/observation")
-        chunk = topics.topic("policy/chunk")
-        # Deeper than the live side's: here no chunk may replace another.
-        self._node.create_subscription(
-            messages.message_class(chunk.type), chunk.name, self._on_chunk,
-            qos.profile(chunk.quality, 100),
-        )  # fmt: skip
+        self._listen("policy/chunk", self._on_chunk)
+        self._listen("policy/status", self._on_status)
+        kind = messages.message_class("lifecycle_msgs/srv/GetState")
+        self._state, self._request = (
+            self._node.create_client(kind, f"/{NODE}/get_state"),
+            kind.Request(),
+        )
+        self._clock_ns = -1
         self._process: NodeProcess = NodeProcess(
             _launch(settings), folder, lambda source, line: self._log.append(line)
         )
 
-    def play(
-        self, vectors: Mapping[int, NDArray[np.float32]], expected: Mapping[int, int]
-    ) -> Chunks:
+    def play(self, script: Sequence[Step]) -> Chunks:
         """Send every observation, wait for every answer and return the chunks.
-
-        Args:
-            vectors: Observations by stamp (ns).
-            expected: Stamps of the chunks to wait for, by observation (ns).
 
         Raises:
             BagError: The node does not come up, or does not answer.
         """
         self._bring_up()
-        for index, (stamp_ns, vector) in enumerate(vectors.items()):
-            self._send(stamp_ns, vector)
-            if stamp_ns in expected:
-                # Until both ends know each other a message may get lost; the first observation
-                # starts a history, so sending it again changes nothing.
-                first = (stamp_ns, vector) if index == 0 else None
-                self._await_chunk(expected[stamp_ns], first)
+        for index, step in enumerate(script):
+            self._send(step)
+            if step.answer is not None:
+                # Until both ends know each other a message may get lost.
+                self._await_answer(step, again=index == 0)
         return self._chunks
 
     def close(self) -> None:
@@ -257,6 +233,16 @@ class _Player:
         entry = topics.topic(name)
         kind = messages.message_class(entry.type)
         return self._node.create_publisher(kind, f"/{name}", qos.profile(entry.quality))
+
+    def _listen(self, name: str, callback: Callable[[RosObject], None]) -> None:
+        entry = topics.topic(name)
+        # Deeper than the live side's: here no message may replace another.
+        self._node.create_subscription(
+            messages.message_class(entry.type),
+            f"/{name}",
+            callback,
+            qos.profile(entry.quality, 100),
+        )
 
     def _bring_up(self) -> None:
         from dppo_ros.bringup import ACTIVATE, CONFIGURE, Request
@@ -275,25 +261,50 @@ class _Player:
             if not answers[0][1]:
                 raise self._failure(f"refuses to {transition}")
 
-    def _send(self, stamp_ns: int, vector: NDArray[np.float32]) -> None:
-        kind = messages.message_class("rosgraph_msgs/msg/Clock")
-        self._clock.publish(kind(clock=messages.ns_to_stamp(stamp_ns)))
-        self._observation.publish(messages.encode_vector(stamp_ns, self._names, vector))
+    def _send(self, step: Step) -> None:
+        # Where the node decides by its clock, the clock has to be there before the observation
+        # and to stay until the decision; elsewhere it only has to keep up.
+        decides = step.answer is not None or step.clock_ns != step.stamp_ns
+        if step.clock_ns != self._clock_ns:
+            self._clock_ns = step.clock_ns
+            kind = messages.message_class("rosgraph_msgs/msg/Clock")
+            self._clock.publish(kind(clock=messages.ns_to_stamp(step.clock_ns)))
+            if decides:
+                self._settle()
+        message = messages.encode_vector(step.stamp_ns, self._names, step.vector)
+        self._observation.publish(message)
+        if decides and step.answer is None:
+            self._settle()
 
-    def _await_chunk(self, stamp_ns: int, again: tuple[int, NDArray[np.float32]] | None) -> None:
+    def _settle(self) -> None:
+        """Wait for an answer of the node, behind which lies everything that was sent before."""
+        future = self._state.call_async(self._request)
+        start = time.monotonic()
+        while not future.done():
+            if time.monotonic() - start > _ANSWER_S or self._process.process.poll() is not None:
+                raise self._failure("does not answer any more")
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def _await_answer(self, step: Step, again: bool) -> None:
+        assert step.answer is not None
         start = resend = time.monotonic()
-        while stamp_ns not in self._chunks:
+        wanted = step.answer.stamp_ns
+        while step.stamp_ns not in self._answered or (step.is_sent and wanted not in self._chunks):
             now = time.monotonic()
             if now - start > _ANSWER_S or self._process.process.poll() is not None:
-                raise self._failure(f"gives no chunk that begins at {stamp_ns} ns")
-            if again is not None and now - resend > _RESEND_S:
-                self._send(*again)
+                raise self._failure(f"gives no answer to the observation of {step.stamp_ns} ns")
+            if again and now - resend > _RESEND_S:
+                self._send(step)
                 resend = now
             self._executor.spin_once(timeout_sec=0.05)
 
     def _on_chunk(self, message: RosObject) -> None:
         chunk = messages.decode_chunk(message)
         self._chunks.setdefault(chunk.stamp_ns, chunk.actions)
+
+    def _on_status(self, message: RosObject) -> None:
+        values = messages.decode_status(message)[1]
+        self._answered.add(int(values.get("observation_stamp_ns", "-1")))
 
     def _failure(self, what: str) -> BagError:
         last = "; ".join(self._log[-3:]) or "it said nothing"
