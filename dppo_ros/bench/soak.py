@@ -133,6 +133,7 @@ def counters(soak: Soak, stage: Stage, graph: RunningGraph) -> list[Row]:
         "faults": sum(soak.faults.values()),
         **{f"  {reason}": count for reason, count in sorted(soak.faults.items())},
         "commands judged": monitor.commands,
+        "commands while the twin was reset": monitor.unjudged,
         "unsafe commands": monitor.broken,
         **{f"  {rule}": count for rule, count in sorted(monitor.violations.items())},
         "process restarts": graph.starts() - len(graph.processes()),

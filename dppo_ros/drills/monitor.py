@@ -36,7 +36,8 @@ class Expectations:
         clock_jump_s: Stamps further apart than this tell that the clock was set (s).
         arrival_scatter_s: By how much arrivals may scatter (s).
         start_distance_rad: How far from the measured joints a stream may start (rad).
-        distance_rad: How far from the measured joints a command may be at any time (rad).
+        distance_rad: How far from the measured joints a command may be at any time, besides how
+            far the arm can have gone since (rad).
         slack: Share by which a difference quotient may exceed a limit, as rounding does.
     """
 
@@ -92,6 +93,8 @@ class CommandMonitor:
         violations: How often each rule was broken.
         examples: The first broken rules in words.
         extremes: The most that was asked for.
+        unjudged: How many commands came while judging was suspended.
+        suspended: Commands are only counted: the simulated arm is put elsewhere.
     """
 
     expected: Expectations = field(default_factory=Expectations)
@@ -100,13 +103,21 @@ class CommandMonitor:
     examples: list[str] = field(default_factory=list)
     extremes: Extremes = field(default_factory=Extremes)
     _last: _Command | None = None
+    unjudged: int = 0
+    suspended: bool = False
     _measured: FloatArray | None = None
+    _measured_ns: int = 0
 
-    def measured(self, joints_rad: ArrayLike) -> None:
-        """Take the measured joints, (7,) rad; numbers that are not finite are ignored."""
+    def measured(self, arrival_ns: int, joints_rad: ArrayLike) -> None:
+        """Take the measured joints; numbers that are not finite are ignored.
+
+        Args:
+            arrival_ns: When they came, on the clock of the judge (ns).
+            joints_rad: (7,) joint angles.
+        """
         values = np.asarray(joints_rad, dtype=np.float64)
         if values.shape == (JOINTS,) and np.isfinite(values).all():
-            self._measured = values
+            self._measured, self._measured_ns = values, arrival_ns
 
     def joint_command(
         self, stamp_ns: int, arrival_ns: int, position: ArrayLike, velocity: ArrayLike
@@ -119,6 +130,9 @@ class CommandMonitor:
             position: Joint angles (rad), (7,) if all is well.
             velocity: Joint speeds (rad/s), (7,) if all is well.
         """
+        if self.suspended:
+            self.unjudged += 1
+            return
         self.commands += 1
         q, dq = np.asarray(position, dtype=np.float64), np.asarray(velocity, dtype=np.float64)
         if q.shape != (JOINTS,) or dq.shape != (JOINTS,):
@@ -181,9 +195,13 @@ class CommandMonitor:
     def _check_measured(self, command: _Command) -> None:
         if self._measured is None:
             return
-        distance = float(np.abs(command.position - self._measured).max())
+        distances = np.abs(command.position - self._measured)
+        distance = float(distances.max())
         self.extremes.distance_rad = max(self.extremes.distance_rad, distance)
-        if distance > self.expected.distance_rad:
+        # Since it was measured the arm may have gone on.
+        age_s = max(command.arrival_ns - self._measured_ns, 0) * _NS
+        gone_on = self.expected.arm.velocity_rad_s * age_s
+        if (distances > self.expected.distance_rad + gone_on).any():
             self._broken("far from measured", f"{distance:.3f} rad from the measured joints")
         elif (
             distance > self.expected.start_distance_rad

@@ -28,6 +28,7 @@ from dppo_ros.topics import TOPICS, topic
 _POLL_S = 0.01
 _DEPTH = 500
 _HAND = "finger"
+_SETTLE_S = 0.2
 _TRIGGER = "std_srvs/srv/Trigger"
 
 
@@ -180,14 +181,19 @@ class Stage:
     def new_episode(self, seed: int) -> None:
         """Start an episode of the twin from another state.
 
-        The robot is elsewhere at once, as no robot can be: its command stream is judged anew.
+        The arm is elsewhere at once, as no robot can be: while that happens commands are counted
+        but not judged, and the stream that follows is judged as a new one.
         """
         self.set_parameter("sim", "seed", seed)
         episode = self.task.get("episode", "")
-        self.monitor.restart()
-        self.call("/sim/reset", _TRIGGER)
-        self.wait(lambda: self.task.get("episode", "") != episode, 5.0)
-        self.monitor.restart()
+        self.monitor.suspended = True
+        try:
+            self.call("/sim/reset", _TRIGGER)
+            self.wait(lambda: self.task.get("episode", "") != episode, 5.0)
+            time.sleep(_SETTLE_S)
+        finally:
+            self.monitor.restart()
+            self.monitor.suspended = False
 
     def set_parameter(self, node: str, name: str, value: int | float | str) -> None:
         """Change a parameter of a running node.
@@ -230,7 +236,7 @@ class Stage:
     def _on_joint_states(self, message: RosObject) -> None:
         arm = [index for index, name in enumerate(message.name) if _HAND not in name]
         if len(arm) == JOINTS and len(message.velocity) >= JOINTS:
-            self.monitor.measured([message.position[index] for index in arm])
+            self.monitor.measured(time.time_ns(), [message.position[index] for index in arm])
             speeds = np.abs([message.velocity[index] for index in arm])
             self.timeline.measure(time.time_ns(), float(speeds.max()))
 

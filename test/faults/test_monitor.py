@@ -25,7 +25,7 @@ STILL = np.zeros(7)
 def judged(*commands: tuple[float, np.ndarray, np.ndarray]) -> CommandMonitor:
     """A monitor after commands given as time (ms), positions, velocities."""
     monitor = CommandMonitor()
-    monitor.measured(HOME)
+    monitor.measured(0, HOME)
     for when_ms, position, velocity in commands:
         monitor.joint_command(round(when_ms * MS), round(when_ms * MS), position, velocity)
     return monitor
@@ -73,12 +73,29 @@ def test_every_rule(rule: str, commands: list[tuple[float, np.ndarray, np.ndarra
 def test_a_stream_may_start_anew_after_a_pause_near_the_measured_joints() -> None:
     elsewhere = with_value(HOME, 6, 0.2)
     monitor = judged((0.0, HOME, STILL))
-    monitor.measured(elsewhere)
+    monitor.measured(1000 * MS, elsewhere)
     monitor.joint_command(1000 * MS, 1000 * MS, elsewhere, STILL)
     assert monitor.broken == 0
     monitor.restart()
     monitor.joint_command(0, 0, HOME, STILL)
     assert monitor.broken == 0
+
+
+def test_an_arm_measured_long_ago_may_have_gone_on() -> None:
+    away = with_value(HOME, 6, 0.35)
+    steps = [(5.0 * i, HOME + (away - HOME) * i / 40, STILL) for i in range(41)]
+    assert judged(*steps).broken == 0  # 0.33 rad in 200 ms: less than 2.61 rad/s
+    fresh = judged(*steps[:-1])
+    fresh.measured(200 * MS, HOME)
+    fresh.joint_command(200 * MS, 200 * MS, away, STILL)
+    assert fresh.violations["far from measured"] == 1
+
+
+def test_commands_are_counted_while_the_arm_is_put_elsewhere() -> None:
+    monitor = judged((0.0, HOME, STILL))
+    monitor.suspended = True
+    monitor.joint_command(5 * MS, 5 * MS, with_value(HOME, 6, 2.0), STILL)
+    assert (monitor.commands, monitor.unjudged, monitor.broken) == (1, 1, 0)
 
 
 def test_a_clock_that_was_set_is_no_jump_of_the_arm() -> None:
