@@ -32,7 +32,7 @@ from dppo_ros.nodes.command_setup import build_commander, build_motion
 from dppo_ros.nodes.franka import FrankaArm
 from dppo_ros.nodes.gripper_actions import GripperActions
 from dppo_ros.nodes.intruders import foreign_publishers
-from dppo_ros.nodes.pacing import PacedThread
+from dppo_ros.nodes.pacing import PacedThread, raise_priority
 from dppo_ros.nodes.process import run
 from dppo_ros.parameters.command import COMMAND, SAFETY
 from dppo_ros.paths import find_bundle
@@ -111,6 +111,9 @@ class CommandNode(ManagedNode):
         # A collection takes milliseconds; cyclic garbage is collected once a second instead.
         gc.disable()
         if self._pacing is not None:
+            # This thread holds the interpreter lock now and then: it must not wait for other
+            # processes then, or the setpoint thread waits with it.
+            raise_priority(max(self.integer("real_time_priority") - 1, 0))
             self._pacing.start()
 
     def deactivate(self) -> None:
