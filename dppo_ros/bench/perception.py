@@ -180,12 +180,15 @@ def _play(
 
 
 def _episodes(name: str, player: EpisodePlayer, seeds: Sequence[int]) -> list[EpisodeResult]:
-    results = []
-    for seed in seeds:
-        results.append(player.play(seed))
-        last = results[-1]
-        print(
-            f"{name}, seed {seed}: {last.outcome} after {last.steps} steps ({last.phase})",
-            flush=True,
-        )
+    results: list[EpisodeResult] = []
+    try:
+        for seed in seeds:
+            results.append(player.play(seed))
+            last = results[-1]
+            print(
+                f"{name}, seed {seed}: {last.outcome} after {last.steps} steps ({last.phase})",
+                flush=True,
+            )
+    except KeyboardInterrupt:
+        print(f"{name}: stopped; the tables are about the episodes that ended", flush=True)
     return results
