@@ -71,8 +71,7 @@ class Commander:
         self._last_now_ns: int | None = None
         self._last_sent_ns: int | None = None
         self.gripper = GripperLatch(settings.gripper_toggle_ns)
-        self.state = State.IDLE
-        self.reason = "not started yet"
+        self.state, self.reason = State.IDLE, "not started yet"
         self.counts = EventCounts(
             "setpoints", "actions", "stops", "holds", "faults", "estops", "refused_chunks",
             "ignored_chunks", "rejected_actions", "withheld",
@@ -159,6 +158,8 @@ class Commander:
             self._motion.stop()
             self._resumes = resumes
             self._enter(State.HOLDING, reason)
+        elif self.state is State.HOLDING and self._resumes:
+            self.reason = reason
 
     def idle(self, reason: str = "by request") -> None:
         """Stop, then send nothing."""
