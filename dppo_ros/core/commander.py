@@ -124,6 +124,8 @@ class Commander:
         """Hold because a chunk was not acceptable; the next good one ends that."""
         self.counts.add("refused_chunks")
         self.hold(reason, resumes=True)
+        if self.state is State.HOLDING and self._resumes:
+            self.reason = reason
 
     def start(self) -> bool:
         """Execute chunks from now on; return whether that is possible now."""
@@ -158,8 +160,6 @@ class Commander:
             self._motion.stop()
             self._resumes = resumes
             self._enter(State.HOLDING, reason)
-        elif self.state is State.HOLDING and self._resumes:
-            self.reason = reason
 
     def idle(self, reason: str = "by request") -> None:
         """Stop, then send nothing."""
