@@ -31,6 +31,7 @@ from dppo_ros.bag.recorded_policy import (
     NODE,
     execution_settings,
     noted_parameters,
+    refuse_pictures,
     seed_of,
 )
 from dppo_ros.bag.script import MAX_AGE_S, Step, measured_delays, write_script
@@ -96,6 +97,7 @@ def replay_through_nodes(bag: Path, bundle_folder: Path, seed: int | None = None
         EnvironmentUnavailableError: ROS 2 is not installed.
     """
     bundle = load_bundle(bundle_folder)
+    refuse_pictures(bundle)
     episode = read_episode(bag, bundle.manifest.observation)
     vectors = episode.vectors or rebuild_observations(episode, bundle.manifest.observation).vectors
     if not vectors:

@@ -37,6 +37,7 @@ from dppo_ros.bag.outliers import (
     action_outliers,
     observation_outliers,
 )
+from dppo_ros.bag.recorded_policy import refuse_pictures
 from dppo_ros.core.bundle import PolicyBundle, load_bundle
 from dppo_ros.core.errors import BagError, ConfigError
 from dppo_ros.core.observation import furniture_action_spec
@@ -201,6 +202,7 @@ def evaluate(
 def _contenders(bundles: Sequence[Path]) -> tuple[Contender, ...]:
     loaded = [load_bundle(folder) for folder in bundles]
     for bundle in loaded:
+        refuse_pictures(bundle)
         difference = first_difference(furniture_action_spec(), bundle.manifest.action)
         if difference:
             raise ConfigError(

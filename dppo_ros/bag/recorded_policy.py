@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dppo_ros.bag.episodes import Episode
-from dppo_ros.core.errors import BagError
+from dppo_ros.core.bundle import PolicyBundle
+from dppo_ros.core.errors import BagError, ConfigError
 from dppo_ros.core.execution import ExecutionSettings
 from dppo_ros.parameters.model import Value, check_values
 from dppo_ros.parameters.policy import POLICY
@@ -72,6 +73,19 @@ def seed_of(episode: Episode, seed: int | None) -> int:
     if not noted.isdecimal():
         raise BagError(f"bag {episode.path} notes the seed {noted!r}; give one with --seed")
     return int(noted)
+
+
+def refuse_pictures(bundle: PolicyBundle) -> None:
+    """Refuse a policy that looks at pictures: which ones it saw is not part of a recording.
+
+    Raises:
+        ConfigError: The bundle wants pictures.
+    """
+    if bundle.manifest.image_shape is not None:
+        raise ConfigError(
+            f"bundle {bundle.manifest.name!r} looks at pictures, and those that it saw, cropped "
+            "and shrunk, are not recorded; replay and evaluation are for policies that see poses"
+        )
 
 
 def _typed(text: str, default: Value) -> object:

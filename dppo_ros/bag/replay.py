@@ -33,6 +33,7 @@ from dppo_ros.bag.recorded_policy import (
     execution_settings,
     noted_parameters,
     planned_delays,
+    refuse_pictures,
     seed_of,
 )
 from dppo_ros.core.aligner import ObservationAligner
@@ -111,6 +112,7 @@ def replay_bag(bag: Path, bundle_folder: Path, seed: int | None = None) -> Repla
         BundleError: The bundle is not acceptable.
     """
     bundle = load_bundle(bundle_folder)
+    refuse_pictures(bundle)
     manifest = bundle.manifest
     difference = first_difference(furniture_action_spec(), manifest.action)
     if difference:
