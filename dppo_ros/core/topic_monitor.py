@@ -36,6 +36,7 @@ class TopicLimits:
 
     Attributes:
         rate_hz: Expected rate; 0 for topics that come when they come.
+        at_least: More than the expected rate is fine.
         max_age_s: Silence after which the topic is stale.
         max_jitter_s: Largest 99th percentile of |interval - median interval|.
         max_latency_s: Largest 99th percentile of the time from stamp to receipt.
@@ -45,6 +46,7 @@ class TopicLimits:
     """
 
     rate_hz: float = 0.0
+    at_least: bool = False
     max_age_s: float = 0.5
     max_jitter_s: float = 0.0
     max_latency_s: float = 0.0
@@ -226,7 +228,7 @@ class TopicMonitor:
                 (level, f"{report.rate_hz:.1f} of {expected_hz:g} Hz arrive, "
                         f"{report.loss:.0%} lost by stamps")
             )  # fmt: skip
-        if expected_hz and report.rate_hz > 1.5 * expected_hz:
+        if expected_hz and not limits.at_least and report.rate_hz > 1.5 * expected_hz:
             found.append(
                 ("warn", f"{report.rate_hz:.1f} Hz where {expected_hz:g} Hz is expected: more than "
                          "one publisher?")

@@ -74,7 +74,7 @@ class TagNode(ManagedNode):
             [camera.name for camera in topics], pairing_options(values)
         )
         self._tool = ToolBuffer()
-        self._report = TagReport([camera.name for camera in topics])
+        self._report = TagReport([camera.name for camera in topics], self.number("max_rate_hz"))
         for camera in topics:
             self.subscribe(camera.info_topic, partial(self._on_info, camera.name), depth=1)
             self.subscribe(camera.image_topic, partial(self._on_picture, camera.name))
@@ -148,7 +148,7 @@ class TagNode(ManagedNode):
         if not self.active:
             return
         stamp_ns = messages.stamp_to_ns(message.header.stamp)
-        self._report.rates[camera].tick(stamp_ns)
+        self._report.received(camera, stamp_ns)
         with self._changed:
             was_waiting = self._pairing.waiting
             for complete in self._pairing.add(camera, stamp_ns, message):

@@ -7,21 +7,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dppo_ros.core.diagnostics import EventCounts, LatencyWindow, RateMonitor
+from dppo_ros.core.topic_monitor import TopicLimits, TopicMonitor
 from dppo_ros.perception.pairing import FramePairing
 from dppo_ros.perception.pipeline import Outcome, PerceptionPipeline
 from dppo_ros.perception_messages import judge
 
 _SILENT_S = 1.0
+_WORTH_A_WARNING = 0.2
+"""Share of the pictures wanted that may be missing: a few are, on a busy machine."""
 
 
 class TagReport:
     """Counters, rates and latencies of one tag node."""
 
-    def __init__(self, cameras: Sequence[str]) -> None:
+    def __init__(self, cameras: Sequence[str], wanted_hz: float) -> None:
         """Start at zero.
 
         Args:
             cameras: Names of the cameras.
+            wanted_hz: Pictures per second of each camera that the node makes use of.
         """
         self.counts = EventCounts(
             "published",
@@ -31,12 +35,22 @@ class TagReport:
             "bad_camera_info",
             "unusable_joints",
         )
-        self.rates = {camera: RateMonitor() for camera in cameras}
+        # The stamps count, not the arrivals: they tell lost pictures from late ones.
+        limits = TopicLimits(
+            wanted_hz, at_least=True, max_age_s=0.0, warn_loss=_WORTH_A_WARNING, error_loss=1.0
+        )
+        self._monitors = {camera: TopicMonitor(camera, limits) for camera in cameras}
+        self._newest_ns = 0
         self._sets = RateMonitor()
         self._windows = {
             name: LatencyWindow() for name in ("detect", "fit", "receipt_to_pose", "stamp_to_pose")
         }
         self._verdict = ("warn", "no picture yet")
+
+    def received(self, camera: str, stamp_ns: int) -> None:
+        """Take note of a picture."""
+        self._monitors[camera].tick(stamp_ns, stamp_ns)
+        self._newest_ns = stamp_ns
 
     def processed(self, outcome: Outcome, receipt_to_pose_ns: int, now_ns: int) -> None:
         """Take note of a set of pictures whose poses have been published."""
@@ -63,6 +77,13 @@ class TagReport:
         ]
         if level == "ok" and drifting:
             return "warn", f"moved since calibration: {', '.join(drifting)}"
+        lacking = [
+            f"{name}: {report.reason}"
+            for name, monitor in self._monitors.items()
+            if (report := monitor.report(self._newest_ns)).level != "ok"
+        ]
+        if level == "ok" and lacking:
+            return "warn", f"pictures do not arrive: {'; '.join(lacking)}"
         return level, text
 
     def values(
@@ -75,7 +96,9 @@ class TagReport:
             values[f"{name}_median_ms"] = round(summary.median_ms, 3)
             values[f"{name}_p99_ms"] = round(summary.p99_ms, 3)
         for name, camera in pipeline.cameras.items():
-            values[f"camera.{name}.rate_hz"] = round(self.rates[name].rate_hz, 3)
+            report = self._monitors[name].report(self._newest_ns)
+            values[f"camera.{name}.rate_hz"] = round(report.rate_hz, 3)
+            values[f"camera.{name}.missing"] = report.counts["missing"]
             values[f"camera.{name}.problem"] = camera.problem
             if camera.drift is not None:
                 values[f"camera.{name}.drift_mm"] = round(camera.drift.shift_m * 1e3, 3)

@@ -138,6 +138,18 @@ def test_two_publishers_show_as_too_high_a_rate() -> None:
     assert "more than one publisher" in watch.report(950 * MS).reason
 
 
+def test_more_than_the_least_rate_is_fine() -> None:
+    watch = TopicMonitor("image", TopicLimits(rate_hz=10.0, at_least=True))
+    for index in range(31):  # 30 Hz
+        watch.tick(index * 33 * MS, index * 33 * MS)
+    assert watch.report(990 * MS).level == "ok"
+    for index in range(5):  # the reader then gets every sixth
+        watch.tick(1188 * MS + index * 198 * MS, 1188 * MS + index * 198 * MS)
+    report = watch.report(1980 * MS)
+    assert report.counts["missing"] == 5
+    assert report.level == "warn"
+
+
 def test_old_trouble_leaves_the_window() -> None:
     watch = monitor(window_s=1.0)
     watch.tick(0, 0)
