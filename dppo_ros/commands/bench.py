@@ -32,6 +32,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _add_latency(parts)
     _add_stream(parts)
     _add_soak(parts)
+    _add_document(parts)
     for name in _OTHERS:
         if importlib.util.find_spec(f"dppo_ros.bench.{name}") is not None:
             importlib.import_module(f"dppo_ros.bench.{name}").add(parts)
@@ -86,6 +87,19 @@ def _add_soak(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     _add_output(soak)
 
 
+def _add_document(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    document = parts.add_parser(
+        "document",
+        help="put numbers written with --json into one document",
+        description="Reads latency.json, stream.json and soak.json, those that are there.",
+    )
+    document.add_argument("folder", type=Path, help="where the JSON files are")
+    document.add_argument(
+        "--output", type=Path, default=Path("docs/bench.md"), metavar="FILE",
+        help="the document (default: docs/bench.md)",
+    )  # fmt: skip
+
+
 def _add_common(parser: argparse.ArgumentParser, seconds: float) -> None:
     parser.add_argument(
         "--seconds", type=float, default=seconds, metavar="S",
@@ -111,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.part in _OTHERS:
         return int(importlib.import_module(f"dppo_ros.bench.{options.part}").run(options))
-    parts = {"latency": _latency, "stream": _stream, "soak": _soak}
+    parts = {"latency": _latency, "stream": _stream, "soak": _soak, "document": _document}
     return parts[options.part](options)
 
 
@@ -154,6 +168,14 @@ def _soak(options: argparse.Namespace) -> int:
     return 0
 
 
+def _document(options: argparse.Namespace) -> int:
+    from dppo_ros.bench.document import document, read_parts
+
+    options.output.write_text(document(read_parts(options.folder)))
+    print(f"document written to {options.output}")
+    return 0
+
+
 def _arguments(options: argparse.Namespace) -> dict[str, str]:
     return {"bundle": options.bundle, **options.settings}
 
@@ -176,5 +198,8 @@ def _report(
         print(f"\n{text_table(rows)}")
     print(f"\n{verdict}")
     if options.json:
-        write_json(options.json, machine, {**tables, "verdict": verdict})
+        length = {name: getattr(options, name, None) for name in ("seconds", "minutes")}
+        given = [f"--{name} {value:g}" for name, value in length.items() if value is not None]
+        command = " ".join(["dppo-ros bench", options.part, *given])
+        write_json(options.json, machine, {**tables, "verdict": verdict, "command": command})
         print(f"numbers written to {options.json}")

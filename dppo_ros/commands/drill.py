@@ -28,7 +28,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "passed, 3 not all, 2 refused.\n\nfaults:\n" + listed,
     )
     drill.add_argument(
-        "names", nargs="+", metavar="NAME", help="faults from the list, 'all', or 'gate'"
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="faults from the list, 'all' for those without cameras, 'everything', or 'gate'",
     )
     drill.add_argument("--document", type=Path, metavar="FILE", help="write the table here")
     drill.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")

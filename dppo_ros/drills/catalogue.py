@@ -80,8 +80,13 @@ DRILLS: tuple[Drill, ...] = (
 """Every drill, those of one setup next to each other."""
 
 
+_GROUPS = ("all", "everything")
+
+
 def chosen(names: Sequence[str]) -> list[Drill]:
-    """Return the drills of these names; ``all`` stands for those that are not done by hand.
+    """Return the drills of these names.
+
+    ``all`` stands for those that are not done by hand, ``everything`` for all of them.
 
     Raises:
         ConfigError: There is no such drill.

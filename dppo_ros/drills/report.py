@@ -12,7 +12,7 @@ from dppo_ros.drills.outcome import Outcome
 _INTRODUCTION = """# Drills
 
 Faults made on purpose in the running graph on the twin, and what the robot did. Written by
-`dppo-ros drill all --document docs/drills.md`; `dppo-ros drill --help` lists every fault.
+`dppo-ros drill everything --document docs/drills.md`; `dppo-ros drill --help` lists every fault.
 
 Every command is judged by a monitor that shares no code with the safety gate: finite numbers,
 joint, speed and acceleration limits of the maker, jumps between commands, distance from the

@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dppo_ros.bench.arrivals import Collector, Heard, header_stamp_ns, load, save
+from dppo_ros.bench.document import document, read_parts
 from dppo_ros.bench.latency import TOTAL, chain, first_command, rows, verdict
 from dppo_ros.bench.machine import machine_facts, processor_name
 from dppo_ros.bench.memory import MemoryRecord, resident_kb
 from dppo_ros.bench.soak import missed_chunks
 from dppo_ros.bench.statistics import milliseconds
 from dppo_ros.bench.stream import jitter_row
-from dppo_ros.bench.table import markdown_table, shown, text_table
-from dppo_ros.core.errors import BagError
+from dppo_ros.bench.table import markdown_table, shown, text_table, write_json
+from dppo_ros.core.errors import BagError, ConfigError
 
 MS = 1_000_000
 WALL = 1_700_000_000_000_000_000
@@ -160,6 +161,18 @@ def test_record_of_a_listener_survives_the_disk(tmp_path: Path) -> None:
 def test_stamp_of_a_serialised_message() -> None:
     seconds, nanoseconds = (7).to_bytes(4, "little"), (123).to_bytes(4, "little")
     assert header_stamp_ns(b"\x00\x01\x00\x00" + seconds + nanoseconds + b"rest") == 7_000_000_123
+
+
+def test_document_of_what_was_measured(tmp_path: Path) -> None:
+    found = {"machine": {"cores": "2"}, "stream": [{"times": "as sent", "n": 5}], "verdict": "met"}
+    write_json(tmp_path / "stream.json", found["machine"], {**found, "command": "dppo-ros bench x"})
+    text = document(read_parts(tmp_path))
+    assert "## Command stream" in text
+    assert "| as sent | 5 |" in text
+    assert "Met.\n" in text
+    assert "Machine: cores 2." in text
+    with pytest.raises(ConfigError, match="holds none of"):
+        read_parts(tmp_path / "nowhere")
 
 
 def test_tables() -> None:
