@@ -7,11 +7,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dppo_ros import messages
 from dppo_ros.control.pipeline import MotionPipeline
 from dppo_ros.core.command_state import Setpoint, State
 from dppo_ros.core.commander import Commander
 from dppo_ros.core.diagnostics import LatencyWindow
+from dppo_ros.core.observation import join_action
 from dppo_ros.messages import RosObject
 from dppo_ros.nodes.base import publish_diagnostics
 from dppo_ros.nodes.pacing import PacedThread
@@ -62,6 +65,9 @@ class CommandReport:
             "command_stamp_ns": setpoint.stamp_ns,
             "start_delay_ms": (now_ns - action.valid_from_ns) / 1e6,
         }
+        if setpoint.goal is not None and setpoint.gripper is not None:
+            executed = join_action(*setpoint.goal, np.array(setpoint.gripper))
+            values["goal"] = ",".join(repr(float(number)) for number in executed)
         # Only the first action of a chunk answers its observation at once; the others wait for
         # their time on purpose.
         arrival_ns = self._arrivals.get(action.stamp_ns) if action.index == 0 else None
