@@ -14,7 +14,10 @@ import threading
 import time
 from collections.abc import Callable
 
+import numpy as np
+
 from dppo_ros import messages
+from dppo_ros.control.effort import EffortWatch
 from dppo_ros.control.pipeline import MotionPipeline
 from dppo_ros.core.bundle import load_bundle
 from dppo_ros.core.chunk import ActionChunk
@@ -62,6 +65,7 @@ class CommandNode(ManagedNode):
         """
         self._manifest = self._load_manifest()
         robot = find_robot(self.text("robot"))
+        self._efforts = EffortWatch(robot.policy.joints)
         self._prefix = robot.joint_names[0].removesuffix("_joint1")
         self._motion: MotionPipeline = build_motion(self, robot)
         self._commander = build_commander(self, self._manifest, self._motion)
@@ -193,10 +197,20 @@ class CommandNode(ManagedNode):
             self._commander.measure(
                 MeasuredJoints(joints.stamp_ns, joints.values[:7], joints.values[7:])
             )
+        self._watch_efforts(message, joints.stamp_ns)
         self._report.joints_arrived(joints.stamp_ns)
         self._measured_ns = joints.stamp_ns
         if self._simulated and self.active:
             self._cycle(joints.stamp_ns)
+
+    def _watch_efforts(self, message: RosObject, stamp_ns: int) -> None:
+        """Compare the torques with their limits where the robot reports them."""
+        if len(message.effort) != len(message.name) or not self.active:
+            return
+        order = [list(message.name).index(name) for name in self._motion.robot.joint_names]
+        problem = self._efforts.problem(stamp_ns, np.array([message.effort[i] for i in order]))
+        if problem:
+            self._on_robot_problem(problem)
 
     def _when_joints_are_silent(self) -> None:
         """Keep a stop going when simulated time goes on without measured joints."""

@@ -139,3 +139,17 @@ def test_hand_gets_a_goal_for_each_change_only() -> None:
     assert changes.goal(0.3) == GripperGoal(0.0, grasps=True)
     assert changes.goal(1.0) is None
     assert changes.goal(-1.0) == GripperGoal(0.065, grasps=False)
+
+
+def test_torques_are_watched() -> None:
+    from dppo_ros.control.effort import EffortWatch
+
+    watch, ms = EffortWatch(ROBOT.policy.joints), 1_000_000
+    quiet = np.array([5.0, -20.0, 3.0, 15.0, 1.0, 2.0, 0.5])
+    assert watch.problem(0, quiet) == ""
+    # 4 Nm within 1 ms may be noise; 4 Nm within 10 ms are 400 Nm/s.
+    assert watch.problem(1 * ms, quiet + 4.0) == ""
+    assert watch.problem(10 * ms, quiet + 4.0) == ""
+    assert "joint 5 is 11.5 Nm" in watch.problem(20 * ms, quiet + 10.5 * np.eye(7)[4])
+    assert "changes by 1500 Nm/s" in watch.problem(20 * ms, quiet + 19.0 * np.eye(7)[1])
+    assert "not finite" in watch.problem(30 * ms, quiet * np.nan)
