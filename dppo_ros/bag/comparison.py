@@ -21,6 +21,8 @@ from dppo_ros.core.planner import PlannedChunk
 from dppo_ros.core.rotations import FloatArray
 
 NS_PER_MS = 1e6
+STANDING = ("holding", "stopped", "fault", "estop")
+"""Modes of the command side in which it does not act though it should."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def held_reasons(commands: Sequence[Status]) -> dict[str, int]:
     before = ""
     for status in commands:
         reason = status.values.get("reason", "")
-        if status.values.get("mode") in ("holding", "stopped") and reason != before:
+        if status.values.get("mode") in STANDING and reason != before:
             reasons[reason] += 1
         before = reason
     return dict(reasons)

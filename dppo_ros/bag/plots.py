@@ -25,6 +25,11 @@ MODE_COLOURS = {
     "holding": "#e9a23b",
     "stopped": "#c8372d",
     "disabled": "#8a93a1",
+    "idle": "#8a93a1",
+    "homing": "#2a7f9e",
+    "recovering": "#7a5cc0",
+    "fault": "#c8372d",
+    "estop": "#8a1c14",
 }
 _POSITION = 3
 
