@@ -145,10 +145,8 @@ def test_chunk_is_executed_in_time_then_silence_holds(cell: Cell) -> None:
     setpoints = _joints(cell)
     np.testing.assert_allclose(setpoints[0][:7], HOME, atol=1e-3)  # begins where the arm is
     assert np.abs(setpoints[:, 7:]).max() > 0.0
-    count = len(cell.setpoints)
-    cell.harness.until(lambda: len(cell.setpoints) > count + 20, "the stream to go on")
-    at_rest = _joints(cell)[-10:]
-    np.testing.assert_array_equal(at_rest[:, 7:], np.zeros((10, 7)))
+    # The stream goes on, with the same setpoint again and again.
+    cell.harness.until(lambda: not _joints(cell)[-10:, 7:].any(), "the setpoints to stand still")
     cell.run()
 
 
