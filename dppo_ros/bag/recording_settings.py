@@ -39,7 +39,7 @@ class RecordingSettings:
     ring_s: float = 30.0
     ring_mb: int = 256
     tail_s: float = 2.0
-    preroll_s: float = 1.0
+    preroll_s: float = 5.0
     max_size_mb: int = 0
     max_duration_s: float = 0.0
     min_free_mb: int = 500

@@ -127,7 +127,7 @@ def replay_bag(bag: Path, bundle_folder: Path, seed: int | None = None) -> Repla
     planner = ChunkPlanner(manifest, PolicyRuntime(bundle), chosen_seed, execution)
     delays = planned_delays(episode)
     # Answers that came too late to be sent still shaped the ones after them in some modes.
-    asked = set(delays) or {stamp_ns + execution.lead_ns for stamp_ns in episode.chunks}
+    asked = set(delays) | {stamp_ns + execution.lead_ns for stamp_ns in episode.chunks}
     vectors: dict[int, NDArray[np.float32]] = {}
     planned: list[PlannedChunk] = []
     for observation in aligned(episode, aligner):

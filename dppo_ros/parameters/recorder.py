@@ -25,7 +25,7 @@ RECORDER = (
     Parameter("ring_s", 30.0, "how far back ~/save reaches (s)", 1.0, 3600.0),
     Parameter("ring_mb", 256, "memory of the ring (MiB)", 1, 65536),
     Parameter("tail_s", 2.0, "how long recording goes on after ~/save or a fault (s)", 0.0, 600.0),
-    Parameter("preroll_s", 1.0, "an episode's bag begins this long before it (s)", 0.0, 60.0),
+    Parameter("preroll_s", 5.0, "an episode's bag begins this long before it (s)", 0.0, 60.0),
     Parameter("max_size_mb", 0, "split a bag from this size on (MiB); 0: never", 0, 1_000_000),
     Parameter("max_duration_s", 0.0, "split a bag from this length on (s); 0: never", 0.0, 86400.0),
     Parameter("min_free_mb", 500, "stop recording below this free space (MiB)", 1, 1_000_000),
