@@ -28,6 +28,7 @@ from dppo_ros.core.diagnostics import EventCounts
 from dppo_ros.core.errors import SafetyError
 from dppo_ros.core.kinematics import ARM_JOINTS, tool_pose
 from dppo_ros.core.motion import Measurement
+from dppo_ros.core.refusals import MEASURED_DISTANCE
 
 FloatArray = NDArray[np.float64]
 
@@ -44,7 +45,6 @@ TOOL_ACCELERATION = "tool_acceleration"
 TOOL_JERK = "tool_jerk"
 CLEARANCE = "clearance"
 MEASURED_AGE = "measured_joints_stale"
-MEASURED_DISTANCE = "far_from_measured_joints"
 NO_SAFE_STOP = "no_safe_stop_from_here"
 REASONS = (
     NOT_FINITE, STEP_TIME, JOINT_POSITION, JOINT_VELOCITY, JOINT_ACCELERATION, JOINT_JERK,

@@ -2,17 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Action chunks -> judged joint setpoints: the state machine inside the command node.
 
-States: ``idle`` (nothing is sent), ``homing``, ``running`` (executes chunks), ``holding`` (the
-setpoints stand still, the stream goes on), ``fault`` and ``estop`` (nothing is sent once the arm
-stands), ``recovering``. Whatever ends a motion ends it with a jerk-limited stop; a stop is the
-only thing that is ever sent in idle, fault and estop. An emergency stop is left by ``clear``
-alone, a fault by ``recover``.
+States: ``idle`` (nothing is sent), ``homing``, ``running`` (executes chunks), ``holding`` (standing
+setpoints go on), ``fault`` and ``estop`` (nothing is sent once the arm stands), ``recovering``.
+Whatever ends a motion ends it with a jerk-limited stop, all that is ever sent in idle, fault and
+estop. An emergency stop is left by ``clear`` alone, a fault by ``recover``. A setpoint that the
+gate refused is held like silence; refusals that pile up are a fault (``core.refusals``).
 
 Every setpoint comes out of ``Motion``, whose gate has judged it; there is no other way out. An
 action passes the ``SafetyGate`` for tool goals before that, and becomes a joint target by the
-differential IK of training, from the measured joints.
-
-The caller brings the clock (integer nanoseconds). No rclpy.
+differential IK of training, from the measured joints. The caller brings the clock (integer
+nanoseconds). No rclpy.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ from dppo_ros.core.inverse_kinematics import differential_ik
 from dppo_ros.core.kinematics import tool_state
 from dppo_ros.core.motion import Measurement, Motion
 from dppo_ros.core.observation import split_action
+from dppo_ros.core.refusals import Refusals
 from dppo_ros.core.rotations import FloatArray
 from dppo_ros.core.safety import SafetyGate
 
@@ -70,7 +70,7 @@ class Commander:
         self._begun = self._first = self._homing = self._resumes = False
         self._last_now_ns: int | None = None
         self._last_sent_ns: int | None = None
-        self.gripper = GripperLatch(settings.gripper_toggle_ns)
+        self.gripper, self._refusals = GripperLatch(settings.gripper_toggle_ns), Refusals()
         self.state, self.reason = State.IDLE, "not started yet"
         self.counts = EventCounts(
             "setpoints", "actions", "stops", "holds", "faults", "estops", "refused_chunks",
@@ -310,8 +310,7 @@ class Commander:
         """Return whether the setpoint of this tick waits for its action (lockstep only)."""
         if not self._settings.lockstep or self.state is not State.RUNNING:
             return False
-        last = self._last_action
-        return last is None or now_ns >= last.valid_until_ns
+        return self._last_action is None or now_ns >= self._last_action.valid_until_ns
 
     def _step(self, now_ns: int) -> Setpoint | None:
         if self.state is State.HOMING and not self._homing:
@@ -324,7 +323,8 @@ class Commander:
         self._first = False
         setpoint, refusal = self._motion.step(step_ns * 1e-9, self._measurement(now_ns))
         if refusal:
-            self.fail(f"gate refused a setpoint: {refusal}")
+            end = self.fail if self._refusals.is_grave(refusal, now_ns) else self._reject
+            end(f"gate refused a setpoint: {refusal}")
         elif self.state is State.HOMING and self._motion.arrived:
             self._motion.stop()
             self._resumes = False

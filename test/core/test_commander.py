@@ -21,6 +21,7 @@ from dppo_ros.core.commander import Commander
 from dppo_ros.core.errors import ActionError
 from dppo_ros.core.kinematics import tool_pose
 from dppo_ros.core.motion import Measurement
+from dppo_ros.core.refusals import MEASURED_DISTANCE, WINDOW_NS, Refusals
 from dppo_ros.core.safety import SafetyGate
 from dppo_ros.core.safety_limits import SafetyLimits
 
@@ -159,7 +160,7 @@ def test_each_action_is_followed_once_from_the_measured_joints() -> None:
     np.testing.assert_array_equal(motion.begun_at, [HOME])
     # One differential-IK step towards a goal 1 cm ahead: the tool gets there to first order.
     reached, _ = tool_pose(motion.targets[0])
-    np.testing.assert_allclose(reached, TOOL + [0.01, 0.0, 0.0], atol=5e-4)
+    np.testing.assert_allclose(reached, np.add(TOOL, [0.01, 0.0, 0.0]), atol=5e-4)
 
 
 def test_stream_goes_on_between_actions_and_begins_only_at_a_standstill() -> None:
@@ -225,12 +226,42 @@ def test_operator_stop_needs_a_start() -> None:
     assert machine.state is State.RUNNING
 
 
-def test_refused_setpoint_is_a_fault_that_recovers_on_request_only() -> None:
+def test_one_refused_setpoint_holds_until_the_next_good_action() -> None:
     machine, motion = running()
-    motion.refuse = "joint_velocity"
+    motion.refuse = "no_safe_stop_from_here"
+    sent = run(machine, PERIOD, 2 * PERIOD)
+    assert machine.state is State.HOLDING
+    assert "no_safe_stop_from_here" in machine.reason
+    assert len(sent) >= STOP_STEPS
+    motion.refuse = ""
+    machine.push(chunk(2 * PERIOD))
+    run(machine, 2 * PERIOD, 3 * PERIOD)
+    assert machine.state is State.RUNNING
+
+
+def test_refusals_that_pile_up_are_a_fault() -> None:
+    machine, motion = running()
+    for tick in range(1, 5):
+        assert machine.state is not State.FAULT
+        motion.refuse = "joint_jerk"
+        machine.push(chunk(tick * PERIOD))
+        run(machine, tick * PERIOD, (tick + 1) * PERIOD)
+        motion.refuse = ""
+    assert machine.state is State.FAULT
+
+
+def test_refusals_far_apart_are_none() -> None:
+    refusals = Refusals()
+    assert not any(refusals.is_grave("joint_jerk", i * WINDOW_NS // 2) for i in range(20))
+    assert refusals.is_grave(MEASURED_DISTANCE, 100 * WINDOW_NS)
+
+
+def test_arm_that_does_not_follow_is_a_fault_that_recovers_on_request_only() -> None:
+    machine, motion = running()
+    motion.refuse = MEASURED_DISTANCE
     sent = run(machine, PERIOD, 2 * PERIOD)
     assert machine.state is State.FAULT
-    assert "joint_velocity" in machine.reason
+    assert MEASURED_DISTANCE in machine.reason
     assert len(sent) == 1 + STOP_STEPS
     assert not machine.start()
     assert not machine.clear()
