@@ -171,6 +171,8 @@ class CommandNode(ManagedNode):
             with self._lock:
                 self._commander.push(ActionChunk(chunk.stamp_ns, chunk.actions, self._sequence))
                 self._sequence += 1
+            if self._pacing is not None:
+                self._pacing.arrived()
         except ActionError as error:
             with self._lock:
                 self._commander.refuse_chunk("refused a malformed chunk")

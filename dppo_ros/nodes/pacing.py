@@ -3,7 +3,8 @@
 """A thread that does something at a steady rate, on absolute deadlines.
 
 Each round prepares its work a little before the deadline and delivers it at the deadline, so that
-the time the work takes does not show in the stream. No rclpy.
+the time the work takes does not show in the stream. The deadlines drift to where fresh orders, told
+by ``arrived``, wait least for the next round. No rclpy.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
+
+from dppo_ros.nodes.phase import PhaseAligner
 
 _Work = TypeVar("_Work")
 _NICE = -10
@@ -47,6 +50,7 @@ class PacedThread:
         self._period_ns, self._ahead_ns = period_ns, min(ahead_ns, period_ns // 2)
         self._prepare, self._deliver = prepare, deliver
         self._priority = priority
+        self._phase = PhaseAligner(period_ns)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._lateness: deque[int] = deque(maxlen=_WINDOW)
@@ -66,6 +70,10 @@ class PacedThread:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(2.0)
         self._thread = None
+
+    def arrived(self) -> None:
+        """Learn that something has come just now that the next round will take up."""
+        self._phase.arrived(time.monotonic_ns())
 
     def lateness_ms(self) -> tuple[float, float]:
         """Return the 99.9th percentile and the largest of the last deliveries' lateness (ms)."""
@@ -90,7 +98,7 @@ class PacedThread:
             if work is not None:
                 self._deliver(work)
                 self._lateness.append(time.monotonic_ns() - deadline)
-            deadline += self._period_ns
+            deadline += self._period_ns + self._phase.nudge_ns(deadline - self._ahead_ns)
             behind = time.monotonic_ns() - deadline
             if behind > 0:
                 skipped = behind // self._period_ns + 1 if behind < _RESTART_NS else 0
