@@ -93,10 +93,12 @@ def chosen(names: Sequence[str]) -> list[Drill]:
     """
     known = {drill.name: drill for drill in DRILLS}
     for name in names:
-        if name != "all" and name not in known:
-            raise ConfigError(unknown_name_message("drill", name, (*known, "all")))
+        if name not in (*_GROUPS, *known):
+            raise ConfigError(unknown_name_message("drill", name, (*known, *_GROUPS)))
     return [
-        drill for drill in DRILLS if drill.name in names or ("all" in names and not drill.by_hand)
+        drill
+        for drill in DRILLS
+        if drill.name in names or "everything" in names or ("all" in names and not drill.by_hand)
     ]
 
 
