@@ -12,8 +12,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from dppo_ros.core.bundle import PolicyBundle, write_bundle
 from dppo_ros.core.manifest import ActionEnvelope, BundleManifest, DenoisingSettings
@@ -106,6 +107,19 @@ def _noise_mask() -> NDArray[np.float32]:
     return mask
 
 
+def _guidance_nodes() -> list[NodeProto]:
+    """Nodes that blend the plain actions with the prefix."""
+    return [
+        helper.make_node("Unsqueeze", ["prefix_weight", "end"], ["each"]),
+        helper.make_node("Slice", ["each", "zero", "act_steps", "axis"], ["weight"]),
+        helper.make_node("Slice", ["prefix", "zero", "act_steps", "axis"], ["goal"]),
+        helper.make_node("Sub", ["whole", "weight"], ["kept"]),
+        helper.make_node("Mul", ["plain", "kept"], ["free"]),
+        helper.make_node("Mul", ["goal", "weight"], ["held"]),
+        helper.make_node("Add", ["free", "held"], ["actions"]),
+    ]
+
+
 def _graph(guided: bool, seeing: bool) -> bytes:
     rotation = np.zeros((OBS_DIM, ACTION_DIM), dtype=np.float32)
     rotation[3:9, 3:9] = np.eye(6)
@@ -135,30 +149,14 @@ def _graph(guided: bool, seeing: bool) -> bytes:
 
     inputs = [value("observation", COND_STEPS, OBS_DIM), value("noise", HORIZON_STEPS, ACTION_DIM)]
     if guided:
-        inputs.append(value("prefix", HORIZON_STEPS, ACTION_DIM))
-        inputs.append(value("prefix_weight", HORIZON_STEPS))
-        constants |= {"end": np.array([2]), "whole": np.array(1.0, dtype=np.float32)}
-        nodes += [
-            helper.make_node("Unsqueeze", ["prefix_weight", "end"], ["each"]),
-            helper.make_node("Slice", ["each", "zero", "act_steps", "axis"], ["weight"]),
-            helper.make_node("Slice", ["prefix", "zero", "act_steps", "axis"], ["goal"]),
-            helper.make_node("Sub", ["whole", "weight"], ["kept"]),
-            helper.make_node("Mul", ["plain", "kept"], ["free"]),
-            helper.make_node("Mul", ["goal", "weight"], ["held"]),
-            helper.make_node("Add", ["free", "held"], ["actions"]),
+        inputs += [
+            value("prefix", HORIZON_STEPS, ACTION_DIM),
+            value("prefix_weight", HORIZON_STEPS),
         ]
+        nodes += _guidance(constants)
     if seeing:
         inputs.append(value("rgb", *IMAGE_SHAPE, kind=TensorProto.UINT8))
-        gripper = np.zeros(ACTION_DIM, dtype=np.float32)
-        gripper[9] = BRIGHTNESS_GAIN
-        constants |= {"gripper": gripper, "shape": np.array([-1, 1, 1])}
-        nodes += [
-            helper.make_node("Cast", ["rgb"], ["pixels"], to=TensorProto.FLOAT),
-            helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3, 4]),
-            helper.make_node("Reshape", ["mean", "shape"], ["brightness"]),
-            helper.make_node("Mul", ["brightness", "gripper"], ["seen"]),
-            helper.make_node("Add", ["blind", "seen"], ["actions"]),
-        ]
+        nodes += _brightness(constants)
     graph = helper.make_graph(
         nodes,
         "gentle",
@@ -168,3 +166,31 @@ def _graph(guided: bool, seeing: bool) -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString())
+
+
+def _guidance(constants: dict[str, object]) -> list[onnx.NodeProto]:
+    """Return the nodes from "plain" actions to guided ones; adds the constants they need."""
+    constants |= {"end": np.array([2]), "whole": np.array(1.0, dtype=np.float32)}
+    return [
+        helper.make_node("Unsqueeze", ["prefix_weight", "end"], ["each"]),
+        helper.make_node("Slice", ["each", "zero", "act_steps", "axis"], ["weight"]),
+        helper.make_node("Slice", ["prefix", "zero", "act_steps", "axis"], ["goal"]),
+        helper.make_node("Sub", ["whole", "weight"], ["kept"]),
+        helper.make_node("Mul", ["plain", "kept"], ["free"]),
+        helper.make_node("Mul", ["goal", "weight"], ["held"]),
+        helper.make_node("Add", ["free", "held"], ["actions"]),
+    ]
+
+
+def _brightness(constants: dict[str, object]) -> list[onnx.NodeProto]:
+    """Return the nodes from "blind" actions to seeing ones; adds the constants they need."""
+    gripper = np.zeros(ACTION_DIM, dtype=np.float32)
+    gripper[9] = BRIGHTNESS_GAIN
+    constants |= {"gripper": gripper, "shape": np.array([-1, 1, 1])}
+    return [
+        helper.make_node("Cast", ["rgb"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3, 4]),
+        helper.make_node("Reshape", ["mean", "shape"], ["brightness"]),
+        helper.make_node("Mul", ["brightness", "gripper"], ["seen"]),
+        helper.make_node("Add", ["blind", "seen"], ["actions"]),
+    ]
