@@ -1,143 +1,28 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command state machine on a fake clock: what is sent, when it holds, what latches.
-
-A recording motion stands in for generator and gate; the last test drives the real ones.
-"""
+"""The command state machine on a fake clock: what is sent, when it holds, what latches."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from commander_stage import (
+    CYCLE,
+    HOME,
+    PERIOD,
+    STOP_STEPS,
+    TOOL,
+    chunk,
+    commander,
+    run,
+    running,
+    see,
+)
 
-from dppo_ros.core.chunk import ActionChunk, ChunkSchedule
-from dppo_ros.core.command_state import CommanderSettings, MeasuredJoints, Setpoint, State
-from dppo_ros.core.commander import Commander
+from dppo_ros.core.command_state import State
 from dppo_ros.core.errors import ActionError
 from dppo_ros.core.kinematics import tool_pose
-from dppo_ros.core.motion import Measurement
 from dppo_ros.core.refusals import MEASURED_DISTANCE, WINDOW_NS, Refusals
-from dppo_ros.core.safety import SafetyGate
-from dppo_ros.core.safety_limits import SafetyLimits
-
-MS = 1_000_000
-PERIOD, CYCLE = 100 * MS, 10 * MS
-HOME = np.array([-0.0263, 0.3759, 0.1249, -2.1383, -0.0943, 2.4965, 0.0192])
-TOOL, BASE_FROM_TOOL = tool_pose(HOME)
-STOP_STEPS = 3
-
-
-@dataclass
-class Point:
-    """A setpoint of the recording motion."""
-
-    position: np.ndarray
-    velocity: np.ndarray = field(default_factory=lambda: np.zeros(7))
-
-
-class RecordingMotion:
-    """Moves straight to a target, needs a few steps to stop, refuses on demand."""
-
-    def __init__(self) -> None:
-        self.target: np.ndarray | None = None
-        self.steps_to_rest = 0
-        self.stopping = False
-        self.refuse = ""
-        self.begun_at: list[np.ndarray] = []
-        self.targets: list[np.ndarray] = []
-
-    @property
-    def at_rest(self) -> bool:
-        return self.steps_to_rest == 0
-
-    @property
-    def arrived(self) -> bool:
-        return self.target is not None and not self.stopping
-
-    def begin(self, measured: np.ndarray) -> str:
-        self.begun_at.append(measured)
-        self.steps_to_rest, self.stopping = 0, False
-        return ""
-
-    def follow(self, target: np.ndarray) -> None:
-        self.target, self.stopping = target, False
-        self.targets.append(target)
-
-    def go_to(self, posture: np.ndarray) -> bool:
-        self.follow(posture)
-        return True
-
-    def stop(self) -> None:
-        self.stopping = True
-
-    def step(self, step_s: float, measured: Measurement | None) -> tuple[Point, str]:
-        assert 0.0 < step_s <= 0.05
-        if not self.stopping and self.refuse:
-            self.stopping = True
-            return Point(np.zeros(7)), self.refuse
-        if self.stopping:
-            self.steps_to_rest = max(0, self.steps_to_rest - 1)
-        elif self.target is not None:
-            self.steps_to_rest = STOP_STEPS
-        return Point(np.zeros(7)), ""
-
-
-def commander(**changes: object) -> tuple[Commander, RecordingMotion]:
-    values: dict[str, object] = {
-        "control_period_ns": PERIOD,
-        "cycle_ns": CYCLE,
-        "silence_timeout_ns": 250 * MS,
-        "max_measured_age_ns": 250 * MS,
-        "measured_wait_ns": 20 * MS,
-        "rest_velocity_rad_s": 0.05,
-        "home_rad": tuple(HOME),
-    }
-    motion = RecordingMotion()
-    made = Commander(
-        ChunkSchedule(4, PERIOD, 1000 * MS),
-        SafetyGate(SafetyLimits()),
-        motion,
-        CommanderSettings(**{**values, **changes}),  # type: ignore[arg-type]
-    )
-    return made, motion
-
-
-def chunk(stamp_ns: int, offset_m: float = 0.01, steps: int = 4) -> ActionChunk:
-    actions = np.zeros((steps, 10))
-    actions[:, :3] = TOOL + np.arange(1, steps + 1)[:, None] * [offset_m, 0.0, 0.0]
-    actions[:, 3:9] = BASE_FROM_TOOL[:2].reshape(-1)
-    actions[:, 9] = -1.0
-    return ActionChunk(stamp_ns, actions)
-
-
-def see(machine: Commander, now_ns: int, joints: np.ndarray = HOME, speed: float = 0.0) -> None:
-    machine.measure(MeasuredJoints(now_ns, np.array(joints), np.full(7, speed)))
-
-
-def run(machine: Commander, start_ns: int, end_ns: int, measure: bool = True) -> list[Setpoint]:
-    sent = []
-    for now in range(start_ns, end_ns, CYCLE):
-        if measure:
-            see(machine, now)
-        setpoint = machine.cycle(now)
-        if setpoint is not None:
-            sent.append(setpoint)
-    return sent
-
-
-def running(**changes: object) -> tuple[Commander, RecordingMotion]:
-    machine, motion = commander(**changes)
-    assert machine.start()
-    see(machine, 0)
-    machine.push(chunk(0))
-    run(machine, 0, PERIOD)
-    assert machine.state is State.RUNNING
-    return machine, motion
 
 
 def test_nothing_is_sent_before_start() -> None:
@@ -340,76 +225,3 @@ def test_gripper_does_not_chatter() -> None:
     assert latch.suppressed == 1
     assert latch.update(-0.01, 3 * PERIOD) == 1.0  # inside the dead band
     assert latch.update(-1.0, 3 * PERIOD) == -1.0
-
-
-class CommandMachine(RuleBasedStateMachine):
-    """Anything may happen in any order; the promises hold all the same."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.machine, self.motion = commander()
-        self.now_ns = 0
-        self.before = State.IDLE
-        self.cleared = False
-
-    @rule(steps=st.integers(1, 40), measured=st.booleans())
-    def time_passes(self, steps: int, measured: bool) -> None:
-        for _ in range(steps):
-            self.now_ns += CYCLE
-            if measured:
-                see(self.machine, self.now_ns)
-            silent = self.machine.state in (State.IDLE, State.FAULT, State.ESTOP)
-            moving = self.machine.moving
-            setpoint = self.machine.cycle(self.now_ns)
-            if silent and setpoint is not None:
-                assert moving, "a setpoint although the arm stands"
-                assert self.motion.stopping, "something else than the end of a stop"
-
-    @rule(age_ms=st.integers(-300, 900), value=st.sampled_from([0.01, 5.0, np.nan]))
-    def chunk_arrives(self, age_ms: int, value: float) -> None:
-        made = chunk(self.now_ns - age_ms * MS)
-        made.actions[0, 0] += value
-        try:
-            self.machine.push(made)
-        except ActionError:
-            assert np.isnan(value)
-
-    @rule(event=st.sampled_from(["start", "home", "idle", "recover", "hold", "fail", "recovered"]))
-    def operator(self, event: str) -> None:
-        arguments = ("by the test",) if event in ("hold", "fail") else ()
-        before = self.machine.state
-        getattr(self.machine, event)(*arguments)
-        if before is State.ESTOP:
-            assert self.machine.state is State.ESTOP
-        if before is State.FAULT:
-            assert self.machine.state in (State.FAULT, State.RECOVERING)
-
-    @rule()
-    def emergency(self) -> None:
-        self.machine.estop()
-        assert self.machine.state is State.ESTOP
-
-    @rule()
-    def clear(self) -> None:
-        before = self.machine.state
-        if self.machine.clear():
-            assert before is State.ESTOP
-            assert self.machine.state is State.IDLE
-
-    @rule(refusal=st.sampled_from(["", "", "joint_jerk"]))
-    def gate_mood(self, refusal: str) -> None:
-        self.motion.refuse = refusal
-
-    @rule(back_ms=st.integers(1, 500))
-    def clock_jumps_back(self, back_ms: int) -> None:
-        self.now_ns = max(0, self.now_ns - back_ms * MS)
-
-    @invariant()
-    def stops_are_stops(self) -> None:
-        state = self.machine.state
-        if state in (State.FAULT, State.ESTOP) and self.machine.moving:
-            assert self.motion.stopping
-
-
-TestAnyOrder = CommandMachine.TestCase
-TestAnyOrder.settings = hypothesis_settings(max_examples=60, stateful_step_count=30, deadline=None)
