@@ -31,11 +31,12 @@ def main() -> int:
     picture = PictureMessage("right_camera_optical", WIDTH_PX, HEIGHT_PX)
     while publisher.get_subscription_count() < 1:
         time.sleep(0.02)
-    begin_s = time.monotonic()
+    begin_s, begin_ns = time.monotonic(), time.time_ns()
     for index in range(count):
         time.sleep(max(begin_s + index / rate_hz - time.monotonic(), 0.0))
         picture.pixels[:] = index % 256
-        publisher.publish(picture.stamped(time.time_ns()))
+        # As a camera stamps: regular, however late this process is.
+        publisher.publish(picture.stamped(begin_ns + round(index * 1e9 / rate_hz)))
     print("sent", count, flush=True)
     time.sleep(60.0)
     os._exit(0)
