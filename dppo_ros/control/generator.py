@@ -128,7 +128,7 @@ class SetpointGenerator:
             (float(np.linalg.norm(twist[:3])), self._tool.linear_velocity_m_s),
             (float(np.linalg.norm(twist[3:])), self._tool.angular_velocity_rad_s),
         ):
-            part = min(part, limit / max(speed, 1e-9))
+            part = min(part, _USE_TOOL * limit / max(speed, 1e-9))
         return part * _USE
 
     def _joining_path(self) -> Path | None:

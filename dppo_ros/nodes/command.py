@@ -41,7 +41,7 @@ from dppo_ros.parameters.command import COMMAND, SAFETY
 from dppo_ros.paths import find_bundle
 from dppo_ros.robots import find_robot
 
-_QUIET_CYCLES = 4
+_SILENT_S = 0.1
 _NS_PER_S = 1_000_000_000
 
 
@@ -55,6 +55,7 @@ class CommandNode(ManagedNode):
         self._commander: Commander | None = None
         self._pacing: PacedThread | None = None
         self._measured_ns = 0
+        self._heard_s = 0.0
         self._sequence = 0
 
     def configure(self) -> None:
@@ -201,7 +202,7 @@ class CommandNode(ManagedNode):
             )
         self._watch_efforts(message, joints.stamp_ns)
         self._report.joints_arrived(joints.stamp_ns)
-        self._measured_ns = joints.stamp_ns
+        self._measured_ns, self._heard_s = joints.stamp_ns, time.monotonic()
         if self._simulated and self.active:
             self._cycle(joints.stamp_ns)
 
@@ -215,11 +216,12 @@ class CommandNode(ManagedNode):
             self._on_robot_problem(problem)
 
     def _when_joints_are_silent(self) -> None:
-        """Keep a stop going when simulated time goes on without measured joints."""
-        now_ns = self.now_ns()
-        period_ns = round(_NS_PER_S / self.number("setpoint_rate_hz"))
-        if self.active and now_ns > self._measured_ns + _QUIET_CYCLES * period_ns:
-            self._cycle(now_ns)
+        """Keep a stop going when simulated time goes on without measured joints.
+
+        Silence is measured in wall time: the clock and the stamps of the joints may disagree.
+        """
+        if self.active and time.monotonic() - self._heard_s > _SILENT_S:
+            self._cycle(self.now_ns())
 
     def _cycle(self, now_ns: int) -> None:
         """Make and send the setpoint of an instant of simulated time."""
