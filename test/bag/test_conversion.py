@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from dppo_ros.cli import main
 from dppo_ros.core.alignment import AlignmentSettings
 from dppo_ros.core.errors import DataError, EnvironmentUnavailableError
 from dppo_ros.core.observation import furniture_observation_spec
+from sim_training.data.check import CheckConfig, check_folder
 from sim_training.data.formats import read_dataset
 
 SPEC = furniture_observation_spec()
@@ -73,10 +76,26 @@ def test_npz_dataset_is_what_training_reads(gentle_bundle: Path, tmp_path: Path)
     assert dataset.rewards is not None and dataset.terminals is not None
     assert np.flatnonzero(dataset.rewards).tolist() == [TICKS - 1]
     assert dataset.metadata["success"] == [True, False]
+    findings = check_folder(CheckConfig(dataset=out, horizon_steps=4))
+    assert [finding for finding in findings if finding.severity == "error"] == []
     with pytest.raises(DataError, match="already holds a dataset"):
         convert_bags(bags, ConversionSettings(out))
     chosen = convert_bags(bags, ConversionSettings(tmp_path / "good", only_successes=True))
     assert len(chosen.trajectories) == 1
+
+
+@pytest.mark.slow
+def test_training_runs_on_a_converted_bag(gentle_bundle: Path, tmp_path: Path) -> None:
+    bag = write_episode(tmp_path / "bag", gentle_bundle)
+    convert_bags([bag], ConversionSettings(tmp_path / "data"))
+    command = [
+        sys.executable, "-m", "sim_training.cli", "pretrain", "--dataset", str(tmp_path / "data"),
+        "--run-dir", str(tmp_path / "run"), "--env.name", "one_leg", "--n-train-steps", "2",
+        "--horizon-steps", "4", "--act-steps", "4",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert list((tmp_path / "run" / "checkpoints").iterdir())
 
 
 def test_refused_tick_splits_the_trajectory_and_is_reported(
@@ -169,8 +188,6 @@ def test_pictures_become_videos_in_step_with_the_frames(
 def test_missing_library_is_named_with_a_way_out(
     monkeypatch: pytest.MonkeyPatch, module: object, name: str, advice: str
 ) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(EnvironmentUnavailableError, match=advice):
         module.check_installed()  # type: ignore[attr-defined]
