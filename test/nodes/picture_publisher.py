@@ -36,8 +36,9 @@ def main() -> int:
         time.sleep(max(begin_s + index / rate_hz - time.monotonic(), 0.0))
         picture.pixels[:] = index % 256
         # As a camera stamps: regular, however late this process is.
-        publisher.publish(picture.stamped(begin_ns + round(index * 1e9 / rate_hz)))
-    print("sent", count, flush=True)
+        stamp_ns = begin_ns + round(index * 1e9 / rate_hz)
+        publisher.publish(picture.stamped(stamp_ns))
+    print("sent until", stamp_ns, flush=True)
     time.sleep(60.0)
     os._exit(0)
 
