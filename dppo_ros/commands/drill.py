@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 from pathlib import Path
 
-_GATE = "dppo_ros.drills.gate"
+from dppo_ros.bench.table import Cell, Row
+
 _EXIT_FAILED = 3
+_GATE = "gate"
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,28 +48,43 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ConfigError: There is no drill of a name.
     """
-    if options.names == ["gate"]:
-        return _gate(options)
     from dppo_ros.bench.machine import machine_facts
     from dppo_ros.bench.table import text_table, write_json
     from dppo_ros.drills.catalogue import chosen, perform
     from dppo_ros.drills.report import document, line
 
-    drills = chosen(options.names)
+    drills = chosen([name for name in options.names if name != _GATE])
     machine, outcomes = machine_facts(), []
     for outcome in perform(drills):
         outcomes.append(outcome)
         print(line(outcome), *outcome.problems, sep="\n    ", flush=True)
     rows = [outcome.row() for outcome in outcomes]
-    print(f"\n{text_table(rows)}")
+    gate_rows, violations = _gate(options.chunks) if _GATE in options.names else ([], 0)
+    for table in filter(None, (rows, gate_rows)):
+        print(f"\n{text_table(table)}")
     if options.document:
-        options.document.write_text(document(machine, outcomes))
+        options.document.write_text(document(machine, outcomes, gate_rows))
         print(f"document written to {options.document}")
     if options.json:
-        write_json(options.json, machine, {"drills": rows})
+        write_json(options.json, machine, {"drills": rows, "gate": gate_rows})
         print(f"numbers written to {options.json}")
-    return 0 if all(outcome.passed for outcome in outcomes) else _EXIT_FAILED
+    return 0 if not violations and all(o.passed for o in outcomes) else _EXIT_FAILED
 
 
-def _gate(options: argparse.Namespace) -> int:
-    return int(importlib.import_module(_GATE).run(options))
+def _gate(chunks: int) -> tuple[list[Row], int]:
+    """Return what came of a storm of chunks, and how many setpoints broke a limit."""
+    from dppo_ros.drills.gate import storm
+
+    report = storm(chunks)
+    print(*report.violations, sep="\n", end="\n" if report.violations else "")
+    counted: dict[str, Cell] = {
+        "chunks": report.chunks,
+        "cycles": report.cycles,
+        "setpoints sent": report.setpoints,
+        "violations": report.violation_count,
+        **{f"largest share of {name}": share for name, share in sorted(report.largest.items())},
+        **{f"fault: {reason}": count for reason, count in sorted(report.faults.items())},
+        **{f"chunks {kind}": count for kind, count in sorted(report.kinds.items())},
+    }
+    rows: list[Row] = [{"what": name, "value": value} for name, value in counted.items()]
+    return rows, report.violation_count

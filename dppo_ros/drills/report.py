@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dppo_ros.bench.table import markdown_table, shown
+from dppo_ros.bench.table import Row, markdown_table, shown
 from dppo_ros.drills.outcome import Outcome
 
 _INTRODUCTION = """# Drills
 
 Faults made on purpose in the running graph on the twin, and what the robot did. Written by
-`dppo-ros drill everything --document docs/drills.md`; `dppo-ros drill --help` lists every fault.
+`dppo-ros drill everything gate --document docs/drills.md`; `dppo-ros drill --help` lists every fault.
 
 Every command is judged by a monitor that shares no code with the safety gate: finite numbers,
 joint, speed and acceleration limits of the maker, jumps between commands, distance from the
@@ -27,12 +27,23 @@ ends: its actions were computed before the fault.
 """
 
 
-def document(machine: Mapping[str, str], outcomes: Sequence[Outcome]) -> str:
+_GATE = """## A storm of chunks
+
+`dppo-ros drill gate`: random, huge, malformed, late, repeated and contradictory chunks through the
+real command side in simulated time; a judge compares the setpoints that come out with the limits
+in the robot's file.
+"""
+
+
+def document(
+    machine: Mapping[str, str], outcomes: Sequence[Outcome], gate: Sequence[Row] = ()
+) -> str:
     """Return the document of a round of drills.
 
     Args:
         machine: Facts about the machine.
         outcomes: What came of the drills.
+        gate: What came of the storm of chunks, empty where there was none.
     """
     facts = "\n".join(f"- {name}: {value}" for name, value in machine.items())
     failed = [outcome for outcome in outcomes if not outcome.passed]
@@ -48,6 +59,8 @@ def document(machine: Mapping[str, str], outcomes: Sequence[Outcome]) -> str:
         lines = [f"- {outcome.drill}: {problem}" for outcome in failed
                  for problem in outcome.problems]  # fmt: skip
         parts.append("## What did not pass\n\n" + "\n".join(lines) + "\n")
+    if gate:
+        parts.append(f"{_GATE}\n{markdown_table(gate)}\n")
     parts.append(f"## Machine\n\n{facts}\n")
     return "\n".join(parts)
 

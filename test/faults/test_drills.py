@@ -75,7 +75,8 @@ def test_every_drill_is_listed_and_found() -> None:
 def test_document_tells_what_failed() -> None:
     good = Outcome("a", HOLDS, "silence", 5.0, 10.0, 20.0, 30.0, 0.01, 0.2, 100)
     bad = Outcome("b", GOES_ON, commands=50, violations=2, problems=("went too far",))
-    text = document({"cores": "2"}, [good, bad])
+    text = document({"cores": "2"}, [good, bad], [{"what": "chunks", "value": 7}])
+    assert "| chunks | 7 |" in text
     assert "1 of 2 drills passed, 2 violations in 150 commands." in text
     assert "- b: went too far" in text
     assert "| a | holds | silence | 5 | 10 | 20 | 30 | 0.01 | 0.2 | 100 | 0 | yes |" in text
