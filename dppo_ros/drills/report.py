@@ -11,8 +11,9 @@ from dppo_ros.drills.outcome import Outcome
 
 _INTRODUCTION = """# Drills
 
-Faults made on purpose in the running graph on the twin, and what the robot did. Written by
-`dppo-ros drill everything gate --document docs/drills.md`; `dppo-ros drill --help` lists every fault.
+Faults made on purpose in the running graph on the twin, and what the robot did. `dppo-ros drill
+--help` lists every fault. Written by
+`dppo-ros drill everything gate --document docs/drills.md`.
 
 Every command is judged by a monitor that shares no code with the safety gate: finite numbers,
 joint, speed and acceleration limits of the maker, jumps between commands, distance from the
