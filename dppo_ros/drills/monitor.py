@@ -34,7 +34,6 @@ class Expectations:
         box_margin_m: How far rounding and the braking distance may reach beyond the box (m).
         pause_s: A stream that was silent for longer starts anew.
         clock_jump_s: Stamps further apart than this tell that the clock was set (s).
-        arrival_scatter_s: By how much arrivals may scatter (s).
         start_distance_rad: How far from the measured joints a stream may start (rad).
         distance_rad: How far from the measured joints a command may be at any time, besides how
             far the arm can have gone since (rad).
@@ -47,7 +46,6 @@ class Expectations:
     box_margin_m: float = 0.005
     pause_s: float = 0.05
     clock_jump_s: float = 1.0
-    arrival_scatter_s: float = 0.01
     start_distance_rad: float = 0.05
     distance_rad: float = 0.3
     slack: float = 0.02
@@ -214,8 +212,8 @@ class CommandMonitor:
         if last is None or elapsed_s > self.expected.pause_s:
             return
         if abs(command.stamp_ns - last.stamp_ns) * _NS >= self.expected.clock_jump_s:
-            # The clock was set: only the times of arrival can be compared, and those scatter.
-            elapsed_s = max(elapsed_s, 0.0) + self.expected.arrival_scatter_s
+            # The clock was set. Arrivals scatter, and nobody can know how much time it left out.
+            elapsed_s = max(elapsed_s, 0.0) + self.expected.pause_s
         elif elapsed_s <= 0.0:
             self._broken("order", f"stamp {-elapsed_s * 1e3:.3f} ms before the last one or equal")
             return

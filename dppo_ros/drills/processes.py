@@ -46,6 +46,7 @@ _BUSY = 2
 _STARVED_S = 8.0
 _NO_START_S = 6.0
 _JUMP_S = 2.0
+_LATE_ENOUGH_NS = 6_000_000_000
 
 
 def policy_killed(scene: Scene) -> Outcome:
@@ -99,6 +100,9 @@ def clocks_disagree(scene: Scene) -> Outcome:
 def _clock(
     scene: Scene, drill: str, by_s: float, topics: Sequence[str] = SIMULATED_TIME_TOPICS
 ) -> Outcome:
+    # Simulated time begins at 0 and must not become negative.
+    scene.stage.wait(lambda: scene.stage.joints_stamp_ns > _LATE_ENOUGH_NS, 20.0)
+
     def make() -> None:
         for name in topics:
             scene.relays[name].change = (shift_clock if name == "clock" else shift_stamps)(by_s)

@@ -78,6 +78,7 @@ class Stage:
         self.status: Mapping[str, str] = {}
         self.task: Mapping[str, str] = {}
         self.chunk_stamps_ns: list[int] = []
+        self.joints_stamp_ns = 0
         self.on_task: Callable[[Mapping[str, str]], None] | None = None
         self._goal: np.ndarray | None = None
         names = {entry.name for entry in TOPICS}
@@ -245,6 +246,7 @@ class Stage:
             self.monitor.gripper(float(value))
 
     def _on_joint_states(self, message: RosObject, info: Mapping[str, int]) -> None:
+        self.joints_stamp_ns = messages.stamp_to_ns(message.header.stamp)
         arm = [index for index, name in enumerate(message.name) if _HAND not in name]
         if len(arm) == JOINTS and len(message.velocity) >= JOINTS:
             now_ns = info["received_timestamp"]

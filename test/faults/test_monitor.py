@@ -103,7 +103,7 @@ def test_a_clock_that_was_set_is_no_jump_of_the_arm() -> None:
     monitor.joint_command(5000 * MS, 10_010 * MS, HOME, STILL)
     monitor.joint_command(5005 * MS, 10_015 * MS, HOME, STILL)
     assert monitor.broken == 0
-    monitor.joint_command(9000 * MS, 10_020 * MS, with_value(HOME, 6, 0.08), STILL)
+    monitor.joint_command(9000 * MS, 10_020 * MS, with_value(HOME, 6, 0.2), STILL)
     assert monitor.violations["jump"] == 1
 
 
