@@ -31,6 +31,7 @@ from dppo_ros.core.errors import ActionError, DppoError
 from dppo_ros.core.gripper import GripperLatch
 from dppo_ros.core.inverse_kinematics import differential_ik
 from dppo_ros.core.kinematics import tool_state
+from dppo_ros.core.measured import has_jumped, is_out_of_order, is_stale
 from dppo_ros.core.motion import Measurement, Motion
 from dppo_ros.core.observation import split_action
 from dppo_ros.core.refusals import Refusals
@@ -38,7 +39,6 @@ from dppo_ros.core.rotations import FloatArray
 from dppo_ros.core.safety import SafetyGate
 
 _LONGEST_STEP_NS = 50_000_000
-_JUMP_RAD, _FASTEST_RAD_S = 0.05, 6.0
 
 
 class Commander:
@@ -98,11 +98,11 @@ class Commander:
             self.counts.add("measured_not_finite")
             return
         before = self._measured
-        if before is not None and measured.stamp_ns < before.stamp_ns:
+        if before is not None and is_out_of_order(before, measured):
             self.counts.add("measured_out_of_order")
             return
         self._measured = measured
-        if before is not None and self._begun and _has_jumped(before, measured):
+        if before is not None and self._begun and has_jumped(before, measured):
             self._on_jump()
 
     def push(self, chunk: ActionChunk) -> None:
@@ -229,7 +229,7 @@ class Commander:
         if self._begun:
             return True
         measured = self._measured
-        if measured is None or now_ns - measured.stamp_ns > self._settings.max_measured_age_ns:
+        if measured is None or is_stale(measured, now_ns, self._settings.max_measured_age_ns):
             return self._wait("waiting for measured joints")
         if np.abs(measured.velocity).max() > self._settings.rest_velocity_rad_s:
             return self._wait("waiting for the arm to stand still")
@@ -259,7 +259,7 @@ class Commander:
             self._on_clock_back()
             return
         measured, pending = self._measured, self._pending
-        if measured is None or now_ns - measured.stamp_ns > self._settings.max_measured_age_ns:
+        if measured is None or is_stale(measured, now_ns, self._settings.max_measured_age_ns):
             self.hold("measured joints are missing or stale", resumes=True)
         elif pending is None:
             self._check_silence(now_ns)
@@ -390,11 +390,3 @@ class Commander:
         # A measurement may be stamped a hair after the cycle that uses it.
         age_s = max(now_ns - measured.stamp_ns, 0) * 1e-9
         return Measurement(measured.position, age_s)
-
-
-def _has_jumped(before: MeasuredJoints, now: MeasuredJoints) -> bool:
-    """Return whether no arm could have moved like that between two measurements."""
-    elapsed_s = (now.stamp_ns - before.stamp_ns) * 1e-9
-    return bool(
-        np.abs(now.position - before.position).max() > _JUMP_RAD + _FASTEST_RAD_S * elapsed_s
-    )

@@ -36,7 +36,7 @@ class Expectations:
         clock_jump_s: Stamps further apart than this tell that the clock was set (s).
         start_distance_rad: How far from the measured joints a stream may start (rad).
         distance_rad: How far from the measured joints a command may be at any time, besides how
-            far the arm can have gone since (rad).
+            far the arm can have gone since (rad): what the arm's description allows.
         slack: Share by which a difference quotient may exceed a limit, as rounding does.
     """
 
@@ -47,7 +47,7 @@ class Expectations:
     pause_s: float = 0.05
     clock_jump_s: float = 1.0
     start_distance_rad: float = 0.05
-    distance_rad: float = 0.3
+    distance_rad: float = 0.5
     slack: float = 0.02
 
 

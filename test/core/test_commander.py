@@ -99,6 +99,19 @@ def test_clock_that_goes_back_holds() -> None:
     assert "clock went back" in machine.reason
 
 
+def test_measurement_from_before_the_clock_went_back_is_not_believed() -> None:
+    machine, motion = running()
+    machine.cycle(0)
+    assert machine.state is State.HOLDING
+    begun = len(motion.begun_at)
+    see(machine, 50 * PERIOD)  # was still under way
+    run(machine, CYCLE, PERIOD, measure=False)
+    assert len(motion.begun_at) == begun
+    machine.push(chunk(PERIOD))
+    run(machine, PERIOD, 2 * PERIOD)  # the robot reports with the new time
+    assert machine.state is State.RUNNING
+
+
 def test_operator_stop_needs_a_start() -> None:
     machine, _ = running()
     machine.hold("operator stop")

@@ -21,6 +21,7 @@ from dppo_ros.drills.names import ABOUT
 from dppo_ros.drills.outcome import GOES_ON, HOLDS, STOPS, Outcome
 from dppo_ros.drills.report import document, line
 
+RETRIES = 2
 QUICK = ("nan-chunk", "joint-states-stall", "hostile-anywhere")
 SLOW = tuple(
     drill.name for drill in DRILLS
@@ -35,6 +36,15 @@ GROUPS = [
 def assert_all_passed(drills: Sequence[Drill]) -> list[Outcome]:
     outcomes = list(perform(drills))
     assert len(outcomes) == len(drills)
+    # A machine that is busy with other tests starves the twin now and then, and the robot holds
+    # where the drill expects it to go on: safe, but not the reaction in question. A command out of
+    # limits has no such excuse and is never tried again.
+    for _ in range(RETRIES):
+        doubtful = [
+            i for i, entry in enumerate(outcomes) if not entry.passed and not entry.violations
+        ]
+        for index, outcome in zip(doubtful, perform([drills[i] for i in doubtful]), strict=True):
+            outcomes[index] = outcome
     told = [f"{outcome.drill}: {'; '.join(outcome.problems)}" for outcome in outcomes
             if not outcome.passed]  # fmt: skip
     assert not told, "\n".join(told) + "\n" + table.text_table([o.row() for o in outcomes])
