@@ -245,13 +245,13 @@ class TwinLoop:
 
     def _begin_episode(self, number: int) -> None:
         seed, randomness, _ = self._start()
-        self._cell.reset(seed, randomness)
+        self._state = self._cell.reset(seed, randomness)
         self.inbox.clear()
         self.episode = Episode(number)
 
     def _tick(self, stop: threading.Event) -> None:
         """One control period: report, take the command, advance the physics."""
-        state = self._cell.state()
+        state = self._state
         ended = self._judge(state)
         # Joints first: joints and part poses make the observation, the rest can wait.
         self._output.send_joints(self._time_ns, state)
@@ -267,12 +267,14 @@ class TwinLoop:
                 self._await("command", self.inbox.wait_for, stop)
             self._apply()
             self._cell.advance(self._settings.physics_steps)
+            # Before the wait, so that what is published is no older than its stamp says.
+            self._state = self._cell.state()
             self._time_ns += self._settings.slice_ns
             self._pace(stop)
             if stop.is_set():
                 return
             if index + 1 < self._settings.slices_per_tick:
-                self._output.send_joints(self._time_ns, self._cell.state())
+                self._output.send_joints(self._time_ns, self._state)
                 self._output.send_clock(self._time_ns)
         self.episode = Episode(self.episode.number, self.episode.step + 1, self.episode.outcome)
 
