@@ -18,6 +18,8 @@ Taken with `dppo-ros bench` on the twin in wall time, every process of the graph
 one machine. Written by `dppo-ros bench document`; `dppo-ros bench PART --help` says what the rows
 mean. Numbers of other machines differ: run the commands on yours.
 """
+NOTES = "## Notes\n"
+"""Heading of what people add; it is kept when a document is written anew."""
 SECTIONS = {
     "latency": (
         "From the stamp of an observation to the command",
@@ -58,6 +60,19 @@ def document(parts: Mapping[str, Mapping[str, Any]]) -> str:
         facts = ", ".join(f"{key} {value}" for key, value in found["machine"].items())
         lines.append(f"Machine: {facts}.\n")
     return "\n".join(lines)
+
+
+def with_notes_of(text: str, old: Path) -> str:
+    """Return a document with the notes at the end of the one that it replaces.
+
+    Args:
+        text: The new document.
+        old: The old one; what follows its heading ``Notes`` was written by people.
+    """
+    if not old.is_file():
+        return text
+    _, heading, notes = old.read_text().partition(NOTES)
+    return f"{text}\n{heading}{notes}" if heading else text
 
 
 def read_parts(folder: Path) -> dict[str, Mapping[str, Any]]:

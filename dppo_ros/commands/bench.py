@@ -91,7 +91,8 @@ def _add_document(parts: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     document = parts.add_parser(
         "document",
         help="put numbers written with --json into one document",
-        description="Reads latency.json, stream.json and soak.json, those that are there.",
+        description="Reads latency.json, stream.json and soak.json, those that are there. What "
+        "the present document says under the heading Notes stays.",
     )
     document.add_argument("folder", type=Path, help="where the JSON files are")
     document.add_argument(
@@ -169,9 +170,10 @@ def _soak(options: argparse.Namespace) -> int:
 
 
 def _document(options: argparse.Namespace) -> int:
-    from dppo_ros.bench.document import document, read_parts
+    from dppo_ros.bench.document import document, read_parts, with_notes_of
 
-    options.output.write_text(document(read_parts(options.folder)))
+    text = document(read_parts(options.folder))
+    options.output.write_text(with_notes_of(text, options.output))
     print(f"document written to {options.output}")
     return 0
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dppo_ros.bench.arrivals import Collector, Heard, header_stamp_ns, load, save
-from dppo_ros.bench.document import document, read_parts
+from dppo_ros.bench.document import document, read_parts, with_notes_of
 from dppo_ros.bench.latency import TOTAL, chain, first_command, rows, verdict
 from dppo_ros.bench.machine import machine_facts, processor_name
 from dppo_ros.bench.memory import MemoryRecord, resident_kb
@@ -171,6 +171,10 @@ def test_document_of_what_was_measured(tmp_path: Path) -> None:
     assert "| as sent | 5 |" in text
     assert "Met.\n" in text
     assert "Machine: cores 2." in text
+    old = tmp_path / "old.md"
+    assert with_notes_of(text, old) == text
+    old.write_text("# Old\n\n## Notes\n\nBy hand.\n")
+    assert with_notes_of(text, old) == f"{text}\n## Notes\n\nBy hand.\n"
     with pytest.raises(ConfigError, match="holds none of"):
         read_parts(tmp_path / "nowhere")
 
