@@ -128,7 +128,7 @@ def _golden(bundle: PolicyBundle, graph: bytes, inputs: Arrays) -> tuple[Arrays,
     guided = {name: values[1::2][: _ROWS // 4] for name, values in inputs.items()}
     try:
         reference = ReferenceEvaluator(onnx.load_from_string(graph))
-        expected = np.asarray(list(reference.run(["actions"], guided))[0])
+        expected = np.asarray(next(iter(reference.run(["actions"], guided))))
     except Exception as error:  # the evaluator raises whatever NumPy and its own code raise
         raise BundleError(
             f"{bundle.path}: ONNX's reference evaluation cannot run the graph ({error}); export "
@@ -140,7 +140,8 @@ def _golden(bundle: PolicyBundle, graph: bytes, inputs: Arrays) -> tuple[Arrays,
     if not (difference / half).max() <= PARITY_LIMIT["fp32"]:
         raise BundleError(
             f"{bundle.path}: guided answers differ from the reference evaluation by "
-            f"{difference.max():.3g}, more than {PARITY_LIMIT['fp32']} normalised; nothing was written"
+            f"{difference.max():.3g}, more than {PARITY_LIMIT['fp32']} normalised; nothing was "
+            "written"
         )
     count = len(bundle.golden["actions"])
     golden = dict(bundle.golden)
