@@ -47,6 +47,7 @@ class RecorderNode(ManagedNode):
         self._recording: Recording | None = None
         self._topics: dict[str, Topic] = {}
         self._notes: dict[str, str] = {}
+        self._offered: set[str] = set()
         self._is_recording = False
         self._mode = ""
 
@@ -207,6 +208,8 @@ class RecorderNode(ManagedNode):
             return
         self._query.ask()
         self._recording.notes.update(self._query.notes)
+        # A topic that nobody offers, such as poses of a tracker that is not in use, is not missed.
+        self._offered.update(name for name in self._topics if self.count_publishers(name))
         self._log(self._recording.poll(time.time_ns()))
         self._diagnose(self._recording)
 
@@ -215,7 +218,7 @@ class RecorderNode(ManagedNode):
         for bag in bags:
             self.get_logger().info(f"finished {bag}")
         if bags and not self._is_recording:
-            silent = silent_topics(self._recording.counts, list(self._topics))
+            silent = silent_topics(self._recording.counts, sorted(self._offered))
             note = f"; nothing came on {', '.join(silent)}" if silent else ""
             count = sum(self._recording.counts.values())
             self.get_logger().info(f"recorded {count} messages to {self._settings.path}{note}")
