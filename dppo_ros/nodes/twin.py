@@ -21,6 +21,7 @@ from dppo_ros.core.rotations import FloatArray
 if TYPE_CHECKING:
     from sim_training.envs.furniture.cell import CellState
 
+_AHEAD_NS = 20_000_000
 _CLOCK_REPEAT_S = 0.02
 _MAX_LAG_S = 0.5
 
@@ -114,11 +115,14 @@ class SetpointInbox:
         self._joints: tuple[int, FloatArray, FloatArray] | None = None
         self._gripper: tuple[int, float] | None = None
         self._newest_ns = -1
+        self._since_ns = -1
 
     def put_joints(self, stamp_ns: int, position: FloatArray, velocity: FloatArray) -> None:
-        """Take a setpoint, unless a number in it is not finite."""
+        """Take a setpoint, unless a number in it is not finite or it is for an earlier episode."""
         if np.isfinite(position).all() and np.isfinite(velocity).all():
             with self._changed:
+                if stamp_ns < self._since_ns:
+                    return
                 self._joints = (stamp_ns, position, velocity)
                 self._newest_ns = max(self._newest_ns, stamp_ns)
                 self._changed.notify_all()
@@ -130,10 +134,14 @@ class SetpointInbox:
                 self._gripper = (stamp_ns, value)
                 self._changed.notify_all()
 
-    def clear(self) -> None:
-        """Forget what was not taken."""
+    def clear(self, since_ns: int = -1) -> None:
+        """Forget what was not taken, and take no setpoint from before a time (ns).
+
+        A setpoint that was under way when the arm was put elsewhere would pull it back.
+        """
         with self._changed:
             self._joints = self._gripper = None
+            self._since_ns = since_ns
 
     def wait_for(self, stamp_ns: int, timeout_s: float) -> bool:
         """Return whether a setpoint for this stamp or a later one came in time.
@@ -246,7 +254,9 @@ class TwinLoop:
     def _begin_episode(self, number: int) -> None:
         seed, randomness, _ = self._start()
         self._state = self._cell.reset(seed, randomness)
-        self.inbox.clear()
+        # Setpoints carry the time they are for, which lies a little ahead of when they were made.
+        ahead_ns = 0 if self._settings.lockstep else _AHEAD_NS
+        self.inbox.clear(self._time_ns + ahead_ns)
         self.episode = Episode(number)
 
     def _tick(self, stop: threading.Event) -> None:

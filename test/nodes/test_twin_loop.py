@@ -135,6 +135,16 @@ def test_reset_begins_a_new_episode_while_time_goes_on() -> None:
     assert [stamp for stamp, _ in robot.ticks] == [tick * TICK_NS for tick in range(5)]
 
 
+def test_setpoint_from_before_a_reset_does_not_pull_the_arm_back() -> None:
+    inbox = SetpointInbox()
+    inbox.clear(100)
+    inbox.put_joints(99, np.ones(7), np.zeros(7))
+    assert inbox.take()[0] is None
+    assert not inbox.wait_for(0, 0.0)
+    inbox.put_joints(100, np.ones(7), np.zeros(7))
+    assert inbox.take()[0] is not None
+
+
 def test_inbox_hands_over_setpoints_once_and_refuses_what_is_not_finite() -> None:
     inbox = SetpointInbox()
     assert not inbox.wait_for(5, 0.0)
