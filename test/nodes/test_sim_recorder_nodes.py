@@ -47,12 +47,13 @@ def test_twin_publishes_the_cell_and_obeys_setpoints(harness: Harness) -> None:
     assert width == pytest.approx(float(expected.robot.gripper_width))
     turned = expected.joint_positions + 0.3 * np.eye(7)[0]
     order = list(reversed(range(7)))  # setpoints are taken by name
+    later_ns = 100_000_000  # a stamp at the very start would count as left over from before it
     setpoint.publish(
         messages.encode_vector(
-            0, [JOINT_NAMES[i] for i in order], turned[order], velocities=np.zeros(7)
+            later_ns, [JOINT_NAMES[i] for i in order], turned[order], velocities=np.zeros(7)
         )
     )
-    gripper.publish(messages.encode_vector(0, ("gripper",), [-1.0]))
+    gripper.publish(messages.encode_vector(later_ns, ("gripper",), [-1.0]))
 
     def base_angle() -> float:
         return float(messages.decode_arm(joints[-1], "panda").values[0])
