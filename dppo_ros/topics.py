@@ -51,9 +51,6 @@ _MARKERS = "visualization_msgs/msg/MarkerArray"
 TRACKED: tuple[str, ...] = (*ONE_LEG_PARTS, OBSTACLE)
 """Objects whose poses the graph carries."""
 
-TRUTH_EXAMPLE = f"truth/{TRACKED[0]}/pose"
-"""Has messages in a bag exactly when the simulator knew the part poses."""
-
 TOPICS: tuple[Topic, ...] = (
     Topic("clock", _CLOCK, "clock", "sim", ("tag", "observation", "policy", "command", "display"),
           "simulated time, where it is used"),

@@ -41,7 +41,6 @@ class MessageRing:
         self._newest: dict[str, Entry] = {}
         self._last_ns = 0
         self.size_bytes = 0
-        self.given_up = 0
 
     def __len__(self) -> int:
         """Return how many messages the ring holds, the kept latched ones not counted."""
@@ -55,7 +54,6 @@ class MessageRing:
         while self._entries and self._entries[0].receive_ns < entry.receive_ns - self._reach_ns:
             self._drop()
         while self.size_bytes > self._max_bytes:
-            self.given_up += 1
             self._drop()
 
     def pass_by(self, entry: Entry) -> None:

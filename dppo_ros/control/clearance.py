@@ -46,7 +46,6 @@ class ClearanceModel:
         Args:
             surroundings: Shapes, pairs and clearances.
         """
-        self._around = surroundings
         capsules = surroundings.capsules
         self._names = [capsule.name for capsule in capsules]
         self._links = np.array([LINKS.index(capsule.link) for capsule in capsules])

@@ -1,8 +1,9 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The MuJoCo twin behind the robot's topics: the ``one_leg`` cell with its own clock.
+"""The MuJoCo twin behind the robot's topics: the ``one_leg`` cell.
 
-Everything a real cell would publish, plus ``/clock`` and the judgement of the task. Imports the
+Everything a real cell would publish, plus the true poses, the judgement of the task and, unless it
+keeps the time of day as a robot does, ``/clock``. Imports the
 torch-free furniture modules only.
 """
 
@@ -35,7 +36,7 @@ _JOIN_S = 10.0
 
 
 class SimNode(ManagedNode):
-    """Publishes the cell, takes tool goals and gripper values."""
+    """Publishes the cell, takes joint setpoints and gripper values."""
 
     def __init__(self) -> None:
         """Declare the parameters."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from dppo_ros.core.bundle import PolicyBundle, write_bundle
 from dppo_ros.core.manifest import ActionEnvelope, BundleManifest, DenoisingSettings
@@ -105,19 +105,6 @@ def _noise_mask() -> NDArray[np.float32]:
     mask = np.zeros(ACTION_DIM, dtype=np.float32)
     mask[:3] = 1.0
     return mask
-
-
-def _guidance_nodes() -> list[NodeProto]:
-    """Nodes that blend the plain actions with the prefix."""
-    return [
-        helper.make_node("Unsqueeze", ["prefix_weight", "end"], ["each"]),
-        helper.make_node("Slice", ["each", "zero", "act_steps", "axis"], ["weight"]),
-        helper.make_node("Slice", ["prefix", "zero", "act_steps", "axis"], ["goal"]),
-        helper.make_node("Sub", ["whole", "weight"], ["kept"]),
-        helper.make_node("Mul", ["plain", "kept"], ["free"]),
-        helper.make_node("Mul", ["goal", "weight"], ["held"]),
-        helper.make_node("Add", ["free", "held"], ["actions"]),
-    ]
 
 
 def _graph(guided: bool, seeing: bool) -> bytes:
