@@ -25,11 +25,13 @@ from sim_training.envs.pixels import ImageHistory, pixel_source
 from sim_training.envs.protocol import (
     BoolArray,
     ChunkStep,
+    ChunkSteppable,
     Float32Array,
     IntArray,
     Observation,
     SavableEnv,
     StepEnv,
+    StepOutcome,
 )
 from sim_training.envs.seeds import SeedSource
 
@@ -135,10 +137,11 @@ class ChunkEnv:
         reward = np.zeros(n, dtype=np.float32)
         terminated, truncated = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
         steps = np.zeros(n, dtype=np.int64)
+        whole = self._whole_chunk(raw, running)
         for index in range(self.act_steps):
             if not running.any():
                 break
-            outcome = self.step_env.step(raw[:, index], running)
+            outcome = whole[index] if whole else self.step_env.step(raw[:, index], running)
             reward[running] += outcome.reward[running]
             steps += running
             self._push(running, outcome.observation)
@@ -219,6 +222,13 @@ class ChunkEnv:
         limited = chunk if limit is None else np.clip(chunk, -limit, limit)
         raw = self.settings.action_normalizer.denormalize(limited.astype(np.float32, copy=False))
         return np.asarray(raw, dtype=np.float32)
+
+    def _whole_chunk(self, raw: Float32Array, running: BoolArray) -> list[StepOutcome] | None:
+        """Outcomes of all control steps in one call, where the simulator can and nobody looks."""
+        simulator = self.step_env
+        if self._images is None and isinstance(simulator, ChunkSteppable) and running.any():
+            return simulator.step_chunk(raw, running)
+        return None
 
     def _normalised(self, raw: Float32Array) -> Float32Array:
         clip = self.settings.observation_clip

@@ -108,6 +108,30 @@ class StepEnv(Protocol):
 
 
 @runtime_checkable
+class ChunkSteppable(Protocol):
+    """A `StepEnv` that can execute a whole chunk at once, with the same results as `step`.
+
+    For simulators where every return to the caller costs much: on another device or in another
+    process. Not used while a policy looks through cameras.
+    """
+
+    def step_chunk(self, actions: Float32Array, active: BoolArray) -> list[StepOutcome]:
+        """Advance the active environments by h control steps.
+
+        Where an episode ends inside the chunk, rows of later outcomes are ignored: the simulator
+        may run on, stand still or give up there. The caller resets or leaves the environment.
+
+        Args:
+            actions: (n_envs, h, A) float32, raw units; rows of inactive environments are ignored.
+            active: (n_envs,) which environments to step.
+
+        Returns:
+            One outcome for each control step; fewer than h only if every episode has ended.
+        """
+        ...
+
+
+@runtime_checkable
 class RenderableEnv(Protocol):
     """A `StepEnv` that can also draw itself."""
 

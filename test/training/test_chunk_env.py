@@ -13,6 +13,7 @@ from dppo_ros.core.spec import Field, VectorSpec
 from sim_training.envs.chunk import ChunkEnv, ChunkSettings
 from sim_training.envs.protocol import (
     BoolArray,
+    ChunkSteppable,
     Float32Array,
     IntArray,
     SavableEnv,
@@ -59,6 +60,20 @@ class CountingEnv:
         )
 
     def close(self) -> None: ...
+
+
+class WholeChunkCountingEnv(CountingEnv):
+    """The same, all steps of a chunk in one call; runs on where an episode has ended."""
+
+    def __init__(self, ends: list[int], truncate: bool = False) -> None:
+        super().__init__(ends, truncate)
+        self.calls = 0
+
+    def step_chunk(self, actions: Float32Array, active: BoolArray) -> list[StepOutcome]:
+        self.calls += 1
+        return [
+            super(WholeChunkCountingEnv, self).step(row, active) for row in actions.swapaxes(0, 1)
+        ]
 
 
 def wrap(env: StepEnv, act_steps: int = 4, cond_steps: int = 1) -> ChunkEnv:
@@ -108,6 +123,34 @@ def test_reset_happens_in_the_same_step_with_the_next_seed() -> None:
     again = chunk_env.step(zeros(chunk_env))
     assert again.info["seed"].tolist() == [12, 11]
     assert again.info["episode_reward"].tolist() == [2.0, 8.0]
+
+
+@pytest.mark.parametrize("truncate", [False, True])
+@pytest.mark.parametrize("cond_steps", [1, 3])
+def test_a_whole_chunk_in_one_call_gives_what_single_steps_give(
+    truncate: bool, cond_steps: int
+) -> None:
+    ends = [2, 9, 4, 30]
+    whole = WholeChunkCountingEnv(ends, truncate)
+    single_env = wrap(CountingEnv(ends, truncate), cond_steps=cond_steps)
+    whole_env = wrap(whole, cond_steps=cond_steps)
+    for env in (single_env, whole_env):
+        env.seeds = SeedList(range(10, 16))  # six episodes, so that environments get parked
+        env.reset()
+    for chunk in range(6):
+        expected, outcome = single_env.step(zeros(single_env)), whole_env.step(zeros(whole_env))
+        for name in ("reward", "terminated", "truncated"):
+            np.testing.assert_array_equal(getattr(outcome, name), getattr(expected, name), name)
+        np.testing.assert_array_equal(outcome.observation["state"], expected.observation["state"])
+        ended = expected.ended
+        np.testing.assert_array_equal(
+            outcome.final_observation["state"][ended], expected.final_observation["state"][ended]
+        )
+        for name, values in expected.info.items():
+            np.testing.assert_array_equal(outcome.info[name], values, f"{name}, chunk {chunk}")
+    assert whole.calls == 6
+    assert isinstance(whole, ChunkSteppable)
+    assert not isinstance(CountingEnv(ends), ChunkSteppable)
 
 
 def test_time_limits_are_truncations() -> None:
