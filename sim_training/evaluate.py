@@ -21,35 +21,16 @@ from sim_training.config import EvalConfig, EvaluateConfig
 from sim_training.distributed import ALONE, World
 from sim_training.envs.chunk import ChunkEnv, ChunkSettings
 from sim_training.envs.make import EnvConfig, make_env_config, make_step_env
-from sim_training.envs.protocol import ChunkStep, Float32Array
+from sim_training.envs.protocol import ChunkStep, Float32Array, IntArray, Observation
 from sim_training.envs.seeds import SeedList
-from sim_training.evaluation_result import Episode, EvaluationResult, print_result
+from sim_training.episodes import Act, EpisodeNoise, run_episodes
+from sim_training.evaluation_result import EvaluationResult, print_result
 from sim_training.networks.observation import to_tensors
 from sim_training.policies.header import PolicyHeader
 from sim_training.policies.make import TrainablePolicy
 from sim_training.policies.protocol import LogProbReduction
 from sim_training.policy_loading import load_policy, with_chain_options
 from sim_training.train import EvaluationScore, Evaluator
-
-
-class EpisodeNoise:
-    """Denoising noise per episode: a function of the episode's seed and the chunk's number."""
-
-    def __init__(self, shape: tuple[int, ...], n_envs: int) -> None:
-        """Prepare n generators for noise blocks of one shape (n+1, H, A)."""
-        self._shape = shape
-        self._seeds = [-1] * n_envs
-        self._generators = [np.random.default_rng(0) for _ in range(n_envs)]
-
-    def draw(self, seeds: np.ndarray) -> Float32Array:
-        """Return (n_envs, *shape); an environment whose seed changed starts a new sequence."""
-        blocks = []
-        for index, seed in enumerate(seeds):
-            if int(seed) != self._seeds[index]:
-                self._seeds[index] = int(seed)
-                self._generators[index] = np.random.default_rng([int(seed), 1])
-            blocks.append(self._generators[index].standard_normal(self._shape, dtype=np.float32))
-        return np.stack(blocks)
 
 
 def evaluate_policy(
@@ -71,26 +52,8 @@ def evaluate_policy(
         on_step: called after every chunk.
     """
     started = time.perf_counter()
-    shape = policy.shape
-    block = (policy.noise_blocks, shape.horizon_steps, shape.action_dim)
-    noise_source = EpisodeNoise(block, env.n_envs)
-    device = next(policy.parameters()).device
-    whole = LogProbReduction(shape.horizon_steps)
-    observation = env.reset()
-    episodes: list[Episode] = []
-    while len(episodes) < n_episodes:
-        seen = to_tensors(observation, device)
-        noise = torch.from_numpy(noise_source.draw(env.seed_of)).to(device)
-        if stochastic:
-            chunk = policy.sample(seen, noise, whole, use_base_policy).chunk
-        else:
-            chunk = policy.act(seen, noise, use_base_policy)
-        outcome = env.step(chunk[:, : env.act_steps].cpu().numpy())
-        observation = outcome.observation
-        episodes.extend(_finished(outcome))
-        if on_step is not None:
-            on_step(outcome)
-    ordered = tuple(sorted(episodes, key=lambda e: e.seed))
+    act = policy_act(policy, env.n_envs, env.act_steps, stochastic, use_base_policy)
+    episodes = run_episodes(env, act, n_episodes, on_step)
     settings = {
         **policy.describe(),
         "stochastic": stochastic,
@@ -98,21 +61,34 @@ def evaluate_policy(
         "n_envs": env.n_envs,
     }
     elapsed = time.perf_counter() - started
-    return EvaluationResult(env.step_env.name, env.phase_names, ordered, elapsed, settings)
+    return EvaluationResult(env.step_env.name, env.phase_names, episodes, elapsed, settings)
 
 
-def _finished(outcome: ChunkStep) -> list[Episode]:
-    info = outcome.info
-    return [
-        Episode(
-            seed=int(info["seed"][i]),
-            success=bool(info["success"][i]),
-            phase=int(info["phase"][i]),
-            steps=int(info["episode_steps"][i]),
-            reward=float(info["episode_reward"][i]),
-        )
-        for i in np.flatnonzero(outcome.ended)
-    ]
+def policy_act(
+    policy: TrainablePolicy,
+    n_envs: int,
+    act_steps: int,
+    stochastic: bool = False,
+    use_base_policy: bool = False,
+) -> Act:
+    """Return a policy as a function of observations and seeds; arguments as `evaluate_policy`."""
+    shape = policy.shape
+    noise_source = EpisodeNoise(
+        (policy.noise_blocks, shape.horizon_steps, shape.action_dim), n_envs
+    )
+    device = next(policy.parameters()).device
+    whole = LogProbReduction(shape.horizon_steps)
+
+    def act(observation: Observation, seeds: IntArray) -> Float32Array:
+        seen = to_tensors(observation, device)
+        noise = torch.from_numpy(noise_source.draw(seeds)).to(device)
+        if stochastic:
+            chunk = policy.sample(seen, noise, whole, use_base_policy).chunk
+        else:
+            chunk = policy.act(seen, noise, use_base_policy)
+        return np.asarray(chunk[:, :act_steps].cpu().numpy())
+
+    return act
 
 
 def chunk_settings(header: PolicyHeader) -> ChunkSettings:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.special import stdtrit
 
+from dppo_ros.core.errors import DataError
 from dppo_ros.core.statistics import wilson_interval
 
 
@@ -112,6 +113,24 @@ class EvaluationResult:
             "settings": self.settings,
             "episodes": [vars(episode) for episode in self.episodes],
         }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> EvaluationResult:
+        """Return the result that `to_json` wrote.
+
+        Raises:
+            DataError: the content is not one.
+        """
+        try:
+            return cls(
+                task=str(content["task"]),
+                phase_names=tuple(content["phase_reached"]),
+                episodes=tuple(Episode(**episode) for episode in content["episodes"]),
+                wall_s=float(content["wall_s"]),
+                settings=dict(content["settings"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"this is not an evaluation ({error}); run dppo eval again") from error
 
     def metrics(self) -> dict[str, float]:
         """Return the summary under metric names."""

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from dppo_ros import html_page
 from dppo_ros.core.errors import ConfigError, DataError
-from sim_training.evaluate import Episode, EvaluationResult
+from sim_training.evaluation_result import Episode, EvaluationResult
 from sim_training.metrics import BC_LOSS
 from sim_training.report import ReportConfig, read_evaluation, write_report
 
