@@ -44,7 +44,7 @@ def make_manifest(
     return BundleManifest(
         name=config.name or config.out.resolve().name,
         task=header.task,
-        simulator=SIMULATORS.get(header.task, "unknown"),
+        simulator=header.env.get("simulator") or SIMULATORS.get(header.task, "unknown"),
         observation=header.observation_spec,
         action=header.action_spec,
         observation_normalizer=header.observation_normalizer,

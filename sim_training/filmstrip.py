@@ -24,6 +24,7 @@ from dppo_ros.bag.writer import typestore
 from dppo_ros.core.errors import BagError, EnvironmentUnavailableError
 from dppo_ros.core.observation import OBSTACLE, ONE_LEG_PARTS, base_pose_from_tag
 from dppo_ros.core.rotations import quaternion_from_matrix
+from sim_training.envs.furniture.one_leg.task import ONE_LEG
 from sim_training.envs.furniture.scene import build_model
 
 Image = NDArray[np.uint8]
@@ -128,7 +129,7 @@ def draw_states(
     Raises:
         EnvironmentUnavailableError: There is no off-screen OpenGL.
     """
-    model = build_model()
+    model = build_model(ONE_LEG.name)
     data = mujoco.MjData(model)
     camera, options = _view()
     pictures: list[Image] = []

@@ -36,10 +36,10 @@ from dppo_ros.perception.reprojection import View
 from dppo_ros.perception.rigid import Rigid
 from dppo_ros.perception.tag_layout import TagLayout
 from dppo_ros.perception.track import Track
-from sim_training.envs.furniture.cell import PHYSICS_STEP_S, CellState, OneLegCell
+from sim_training.envs.furniture.cell import PHYSICS_STEP_S, CellState, FurnitureCell
+from sim_training.envs.furniture.one_leg.task import ONE_LEG
 from sim_training.envs.furniture.pictures import CellPictures, PictureFaults, drawn_lens
 from sim_training.envs.furniture.simulation import Coordinates
-from sim_training.envs.furniture.task import MAX_EPISODE_STEPS
 
 _OUT_OF_SIGHT_RAD = np.array([0.0, -1.0, 0.0, -2.6, 0.0, 1.9, 0.8])
 """Joints of an arm that hides no base tag, as one would drive it for a calibration."""
@@ -109,7 +109,7 @@ class CameraEyes:
         layout: TagLayout,
         cameras: Sequence[Camera],
         faults: PictureFaults,
-        cell: OneLegCell,
+        cell: FurnitureCell,
     ) -> None:
         """Calibrate the cameras on the base tags, as on a robot.
 
@@ -134,7 +134,7 @@ class CameraEyes:
         self.estimator = PartEstimator(layout, views)
 
     def look(
-        self, cell: OneLegCell, state: CellState, stamp_ns: int, seed: int
+        self, cell: FurnitureCell, state: CellState, stamp_ns: int, seed: int
     ) -> dict[str, Track]:
         """Return what the cameras know about every part now."""
         self._pictures.pose(cell.coordinates())
@@ -174,7 +174,7 @@ class EpisodePlayer:
 
     def __init__(
         self,
-        cell: OneLegCell,
+        cell: FurnitureCell,
         runtime: PolicyRuntime,
         eyes: CameraEyes | None,
         through_cameras: bool,
@@ -207,7 +207,7 @@ class EpisodePlayer:
         samples: list[PoseSample] = []
         chunk: PlannedChunk | None = None
         waited = 0
-        for step in range(MAX_EPISODE_STEPS):
+        for step in range(ONE_LEG.max_episode_steps):
             if state.success:
                 return EpisodeResult(
                     seed, SUCCEEDED, step, state.phase_name, waited, tuple(samples)
@@ -228,7 +228,7 @@ class EpisodePlayer:
             state = self._cell.state()
         outcome = SUCCEEDED if state.success else TIME_LIMIT
         return EpisodeResult(
-            seed, outcome, MAX_EPISODE_STEPS, state.phase_name, waited, tuple(samples)
+            seed, outcome, ONE_LEG.max_episode_steps, state.phase_name, waited, tuple(samples)
         )
 
     def _poses(

@@ -147,11 +147,11 @@ def _run_all(jobs: Sequence[_Job], workers: int) -> Iterator[list[Trial]]:
 
 
 def _run_job(job: _Job) -> list[Trial]:
-    from sim_training.envs.furniture.cell import PHYSICS_STEP_S, OneLegCell
+    from sim_training.envs.furniture.cell import PHYSICS_STEP_S, FurnitureCell
 
     bundle = load_bundle(find_bundle(job.bundle))
     runtime = PolicyRuntime(bundle)
-    cell = OneLegCell()
+    cell = FurnitureCell()
     trials = []
     for seed in job.seeds:
         planner = ChunkPlanner(bundle.manifest, runtime, seed, job.settings)

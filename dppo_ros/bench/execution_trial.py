@@ -49,7 +49,7 @@ class CellState(Protocol):
 
 
 class Cell(Protocol):
-    """What a trial needs of a simulated cell; ``OneLegCell`` is one."""
+    """What a trial needs of a simulated cell; ``FurnitureCell`` is one."""
 
     def reset(self, seed: int, randomness: str | None = None) -> CellState:
         """Start a new episode."""

@@ -147,9 +147,9 @@ def _play(
 ) -> tuple[list[EpisodeResult], list[EpisodeResult], Durations]:
     try:
         from dppo_ros.bench.camera_episode import CameraEyes, EpisodePlayer
-        from sim_training.envs.furniture.cell import OneLegCell
+        from sim_training.envs.furniture.cell import FurnitureCell
+        from sim_training.envs.furniture.one_leg.task import ONE_LEG
         from sim_training.envs.furniture.pictures import PictureFaults
-        from sim_training.envs.furniture.task import NOMINAL_POSES
     except ImportError as error:
         raise EnvironmentUnavailableError(
             f"the twin is not available ({error}); install the requirements of training"
@@ -164,8 +164,8 @@ def _play(
     cameras = read_cameras(options.cameras) if options.cameras else shipped_cameras()
     layout, fence = shipped_layout(), None
     if options.fence == "nominal":
-        layout, fence = layout.only(ONE_LEG_PARTS), NOMINAL_POSES[OBSTACLE]
-    cell = OneLegCell(options.randomness)
+        layout, fence = layout.only(ONE_LEG_PARTS), ONE_LEG.nominal_poses[OBSTACLE]
+    cell = FurnitureCell(options.randomness)
     cell.reset(options.first_seed)
     faults = PictureFaults(options.noise, options.blur, options.darkness)
     runtime = PolicyRuntime(load_bundle(find_bundle(options.bundle)))

@@ -24,7 +24,7 @@ from dppo_ros.nodes.twin import SUCCEEDED, Episode, TwinLoop, TwinSettings
 from dppo_ros.parameters.sim import SIM
 from dppo_ros.perception.tag_layout import shipped_layout
 from dppo_ros.topics import TRACKED
-from sim_training.envs.furniture.cell import PHYSICS_STEP_S, CellState, OneLegCell
+from sim_training.envs.furniture.cell import PHYSICS_STEP_S, CellState, FurnitureCell
 from sim_training.envs.furniture.pictures import PictureFaults
 
 BASE_FRAME, TAG_FRAME = "panda_link0", "tag"
@@ -44,7 +44,7 @@ class SimNode(ManagedNode):
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: TwinLoop | None = None
-        self._cell: OneLegCell | None = None
+        self._cell: FurnitureCell | None = None
         self._cameras: SimCameras | None = None
 
     def configure(self) -> None:
@@ -55,7 +55,7 @@ class SimNode(ManagedNode):
             EnvironmentUnavailableError: Cameras are asked for and this machine cannot draw.
         """
         settings = self._settings()
-        self._cell = OneLegCell(self.text("randomness"))
+        self._cell = FurnitureCell(self.text("randomness"))
         self._loop = TwinLoop(self._cell, settings, self, self._start_values)
         self._clock_publisher = self.advertise("clock") if self.flag("simulated_time") else None
         self._joints = self.advertise("joint_states")

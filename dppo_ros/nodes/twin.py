@@ -31,7 +31,7 @@ TIME_LIMIT = "time limit"
 
 
 class Cell(Protocol):
-    """What the loop needs from ``OneLegCell``."""
+    """What the loop needs from ``FurnitureCell``."""
 
     def reset(self, seed: int, randomness: str | None = None) -> CellState:
         """Start a new episode."""

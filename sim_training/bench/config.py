@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from sim_training.envs.furniture.task import OneLegConfig
+from sim_training.envs.furniture.tasks import FurnitureConfig
 from sim_training.envs.locomotion_config import HopperConfig
 from sim_training.envs.make import EnvConfig
 
@@ -17,7 +17,7 @@ from sim_training.envs.make import EnvConfig
 class BenchSimConfig:
     """Speed of a simulated task, its scripted expert at work; for one_leg also of bare mj_step."""
 
-    env: EnvConfig = field(default_factory=OneLegConfig)
+    env: EnvConfig = field(default_factory=FurnitureConfig)
     n_envs: int = 16
     env_threads: int = 2
     n_steps: int = 100

@@ -96,7 +96,9 @@ def _expert_and_physics(
         rng = np.random.default_rng(0)
         return lambda seen: rng.uniform(low, high, (len(seen), len(low))).astype(np.float32), None
     from sim_training.envs.furniture.bare_physics import BarePhysics
-    from sim_training.envs.furniture.expert import expert_actions
-    from sim_training.envs.furniture.mujoco_batch import OneLegEnv
+    from sim_training.envs.furniture.experts import EXPERTS
+    from sim_training.envs.furniture.simulation import MujocoSimulation
 
-    return expert_actions, BarePhysics(env) if isinstance(env, OneLegEnv) else None
+    simulator = getattr(env, "simulator", None)
+    bare = BarePhysics(env) if isinstance(simulator, MujocoSimulation) else None  # type: ignore[arg-type]
+    return EXPERTS[env.name], bare

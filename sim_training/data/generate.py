@@ -31,9 +31,11 @@ from sim_training.data.perturbation import (
     Undisturbed,
 )
 from sim_training.data.recording import FinishedEpisode, Recording
-from sim_training.envs.furniture.expert import expert_actions
-from sim_training.envs.furniture.mujoco_batch import OneLegEnv
-from sim_training.envs.furniture.task import PHASE_NAMES, OneLegConfig
+from sim_training.envs.furniture.env import FurnitureEnv
+from sim_training.envs.furniture.experts import EXPERTS
+from sim_training.envs.furniture.make import make_mujoco_env
+from sim_training.envs.furniture.simulation import MujocoSimulation
+from sim_training.envs.furniture.tasks import FurnitureConfig
 
 SEED_STRIDE = 1_000_003
 """Episode i of ``seed`` s starts from environment seed s * stride + i."""
@@ -46,6 +48,7 @@ class GenerateConfig:
     Attributes:
         task: task with a scripted expert.
         randomness: start-state level.
+        starts: start-state distribution.
         episodes: successful episodes to record.
         seed: first seed; the same seed gives the same data.
         out: dataset folder; default ``data/<task>_<randomness>``.
@@ -63,6 +66,7 @@ class GenerateConfig:
 
     task: Literal["one_leg"] = "one_leg"
     randomness: Literal["low", "med"] = "low"
+    starts: Literal["uniform", "pushed"] = "uniform"
     episodes: int = 50
     seed: int = 0
     out: Path | None = None
@@ -104,12 +108,15 @@ def generate(config: GenerateConfig, console: Console | None = None) -> Path:
         raise DataError(f"{out} already holds a dataset; choose another --out or pass --overwrite")
     earlier = None if config.add_to is None else extendable(config.add_to, config.task)
     n_envs = min(config.n_envs, config.episodes)
-    env = OneLegEnv(OneLegConfig(randomness=config.randomness), n_envs, config.threads)
+    settings = FurnitureConfig(
+        name=config.task, randomness=config.randomness, starts=config.starts
+    )
+    env = make_mujoco_env(settings, n_envs, config.threads)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("demonstrations", total=config.episodes)
         finished = _Recorder(env, config).run(lambda good: progress.update(task, completed=good))
     good = [episode for episode in finished if episode.success][: config.episodes]
-    _print_summary(finished, good, console)
+    _print_summary(env.phase_names, finished, good, console)
     dataset = _dataset(env, config, finished, good)
     if earlier is not None:
         dataset = join(earlier, dataset)
@@ -138,8 +145,9 @@ def _perturbation(config: GenerateConfig, n_envs: int) -> Perturbation:
 class _Recorder:
     """Runs episodes with consecutive seeds until enough of them succeeded."""
 
-    def __init__(self, env: OneLegEnv, config: GenerateConfig) -> None:
+    def __init__(self, env: FurnitureEnv[MujocoSimulation], config: GenerateConfig) -> None:
         self._env, self._config = env, config
+        self._expert = EXPERTS[config.task]
         self._perturbation = _perturbation(config, env.n_envs)
         self._next_seed = config.seed * SEED_STRIDE
         self._limit = self._next_seed + 10 * config.episodes + 20
@@ -182,7 +190,7 @@ class _Recorder:
     def _step(self) -> None:
         active = self._active
         actions = np.zeros((self._env.n_envs, self._env.action_spec.dim), dtype=np.float32)
-        actions[active] = expert_actions(self._observations[active])
+        actions[active] = self._expert(self._observations[active])
         executed, disturbed = self._perturbation.apply(self._observations, actions, active)
         for index in np.flatnonzero(active):
             self._running[index].add(self._observations[index], actions[index], disturbed[index])
@@ -203,7 +211,7 @@ class _Recorder:
 
 
 def _dataset(
-    env: OneLegEnv,
+    env: FurnitureEnv[MujocoSimulation],
     config: GenerateConfig,
     finished: list[FinishedEpisode],
     good: list[FinishedEpisode],
@@ -220,6 +228,7 @@ def _dataset(
             "name": f"{config.task}_{config.randomness}",
             "task": config.task,
             "randomness": config.randomness,
+            "starts": config.starts,
             "fps": env.control_rate_hz,
             "seeds": [e.seed for e in good],
             "episodes": len(good),
@@ -238,13 +247,16 @@ def _dataset(
 
 
 def _print_summary(
-    finished: list[FinishedEpisode], good: list[FinishedEpisode], console: Console
+    phase_names: tuple[str, ...],
+    finished: list[FinishedEpisode],
+    good: list[FinishedEpisode],
+    console: Console,
 ) -> None:
     total = len(finished)
     wins = sum(e.success for e in finished)
     console.print(f"expert: {wins} of {total} episodes assembled ({wins / total:.1%})")
     failures = [e for e in finished if not e.success]
-    for phase, name in enumerate(PHASE_NAMES):
+    for phase, name in enumerate(phase_names):
         count = sum(e.phase == phase for e in failures)
         if count:
             console.print(f"  {count} ended at phase '{name}'")

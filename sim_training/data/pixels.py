@@ -113,7 +113,7 @@ def generate_one_leg_pixels(config: OneLegPixelsGenerateConfig) -> Path:
         DataError: the folder is taken, or the expert failed far too often.
         EnvironmentUnavailableError: this machine cannot draw off-screen.
     """
-    from sim_training.envs.furniture.expert import expert_actions
+    from sim_training.envs.furniture.one_leg.expert import expert_actions
     from sim_training.envs.furniture.pixels import OneLegPixelsEnv
 
     task = OneLegPixelsConfig(

@@ -12,6 +12,7 @@ from dppo_ros.core.spec import Field, VectorSpec
 from sim_training.envs.announced import TASK_SIZES
 from sim_training.envs.furniture.pixel_config import ROBOT_OBSERVATION_SPEC
 from sim_training.envs.furniture.task import CONTROL_RATE_HZ
+from sim_training.envs.furniture.tasks import TASKS
 from sim_training.envs.locomotion_config import LocomotionConfig
 from sim_training.envs.make import SIMULATORS, make_env_config
 from sim_training.envs.toy import ToyReachEnv
@@ -51,10 +52,11 @@ def task_layout(task: str, pixels: bool = False) -> TaskLayout:
         return TaskLayout(_anonymous("state", obs_dim), _anonymous("action", size.action_dim))
     if task not in SIMULATORS:
         raise ConfigError(unknown_name_message("task", task, (*SIMULATORS, *TASK_SIZES)))
-    if task in ("one_leg", "one_leg_pixels"):
-        parts_too = task == "one_leg"
-        seen = furniture_observation_spec() if parts_too else ROBOT_OBSERVATION_SPEC
+    if task in TASKS:
+        seen = furniture_observation_spec(TASKS[task].parts)
         return TaskLayout(seen, furniture_action_spec(), CONTROL_RATE_HZ)
+    if task == "one_leg_pixels":
+        return TaskLayout(ROBOT_OBSERVATION_SPEC, furniture_action_spec(), CONTROL_RATE_HZ)
     if task in (ToyReachEnv.name, ToyReachPixelsEnv.name):
         toy = ToyReachEnv if task == ToyReachEnv.name else ToyReachPixelsEnv
         return TaskLayout(toy.observation_spec, toy.action_spec, toy.control_rate_hz)

@@ -25,7 +25,6 @@ class TaskSize:
 
 
 _KITCHEN = TaskSize(60, 9, 280)
-_FURNITURE = TaskSize(44, 10, 1000)
 _AVOIDING = TaskSize(4, 2, 100)
 
 TASK_SIZES = {
@@ -39,8 +38,6 @@ TASK_SIZES = {
     "avoiding_m1": _AVOIDING,
     "avoiding_m2": _AVOIDING,
     "avoiding_m3": _AVOIDING,
-    "lamp": _FURNITURE,
-    "round_table": _FURNITURE,
 }
 """Task name -> sizes, as in the published data sets."""
 
@@ -108,18 +105,9 @@ class AvoidingConfig(_Announced):
     name: Literal["avoiding_m1", "avoiding_m2", "avoiding_m3"] = "avoiding_m1"
 
 
-@dataclass(frozen=True)
-class FurnitureConfig(_Announced):
-    """Furniture assembly other than one_leg: two parts to join."""
-
-    name: Literal["lamp", "round_table"] = "lamp"
-    randomness: Literal["low", "med"] = "low"
-
-
 MISSING = {
     KitchenConfig: "the Franka kitchen of the package gymnasium-robotics",
     RobomimicConfig: "the package robosuite with the tasks of robomimic",
     AvoidingConfig: "the D3IL simulation (github.com/ALRhub/d3il)",
-    FurnitureConfig: "scenes of the lamp and the round table",
 }
 """Configuration class -> what its adapter would need."""

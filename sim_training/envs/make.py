@@ -14,12 +14,11 @@ from dppo_ros.core.errors import EnvironmentUnavailableError
 from sim_training.envs.announced import (
     MISSING,
     AvoidingConfig,
-    FurnitureConfig,
     KitchenConfig,
     RobomimicConfig,
 )
 from sim_training.envs.furniture.pixel_config import OneLegPixelsConfig
-from sim_training.envs.furniture.task import OneLegConfig
+from sim_training.envs.furniture.tasks import TASKS, FurnitureConfig
 from sim_training.envs.locomotion_config import HalfCheetahConfig, HopperConfig, Walker2dConfig
 from sim_training.envs.toy import ToyReachConfig, ToyReachEnv
 from sim_training.envs.toy_pixels import ToyReachPixelsConfig, ToyReachPixelsEnv
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 EnvConfig = Union[  # noqa: UP007  (read at run time by tyro)
     ToyReachConfig,
     ToyReachPixelsConfig,
-    OneLegConfig,
+    FurnitureConfig,
     OneLegPixelsConfig,
     HopperConfig,
     Walker2dConfig,
@@ -38,20 +37,19 @@ EnvConfig = Union[  # noqa: UP007  (read at run time by tyro)
     KitchenConfig,
     RobomimicConfig,
     AvoidingConfig,
-    FurnitureConfig,
 ]
 """Configuration of any task; the field `name` says which."""
 
 SIMULATORS = {
     "toy_reach": "numpy",
     "toy_reach_pixels": "numpy",
-    "one_leg": "mujoco",
+    **dict.fromkeys(TASKS, "mujoco"),
     "one_leg_pixels": "mujoco",
     "hopper": "envpool",
     "walker2d": "envpool",
     "halfcheetah": "envpool",
 }
-"""Task name -> simulator, as noted in policy bundles; the tasks that run today."""
+"""Task name -> its usual simulator, as noted in policy bundles; the tasks that run today."""
 
 
 def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:
@@ -71,10 +69,10 @@ def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:
     if isinstance(config, ToyReachPixelsConfig):
         return ToyReachPixelsEnv(config, n_envs)
     try:
-        if isinstance(config, OneLegConfig):
-            from sim_training.envs.furniture.mujoco_batch import OneLegEnv
+        if isinstance(config, FurnitureConfig):
+            from sim_training.envs.furniture.make import make_furniture_env
 
-            return OneLegEnv(config, n_envs, threads)
+            return make_furniture_env(config, n_envs, threads)
         if isinstance(config, OneLegPixelsConfig):
             from sim_training.envs.furniture.pixels import OneLegPixelsEnv
 

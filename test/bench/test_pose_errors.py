@@ -84,10 +84,10 @@ def test_cameras_know_every_part_of_the_start_to_a_millimetre() -> None:
     camera_episode = pytest.importorskip("dppo_ros.bench.camera_episode")
     from dppo_ros.cameras import shipped_cameras
     from dppo_ros.perception.tag_layout import shipped_layout
-    from sim_training.envs.furniture.cell import OneLegCell
+    from sim_training.envs.furniture.cell import FurnitureCell
     from sim_training.envs.furniture.pictures import PictureFaults
 
-    cell = OneLegCell("low")
+    cell = FurnitureCell("low")
     state = cell.reset(5)
     try:
         eyes = camera_episode.CameraEyes(

@@ -72,7 +72,7 @@ def test_links_and_tool_are_where_the_simulated_arm_has_them(seed: int) -> None:
     mujoco = pytest.importorskip("mujoco")
     from sim_training.envs.furniture.scene import PhysicsOptions, build_model
 
-    model = build_model(PhysicsOptions())
+    model = build_model("one_leg", PhysicsOptions())
     data = mujoco.MjData(model)
     joints, velocities = random_joints(seed), np.random.default_rng(seed + 50).normal(size=7)
     data.qpos[:7], data.qvel[:7] = joints, velocities

@@ -19,7 +19,8 @@ from dppo_ros.display.scene import (
 )
 from dppo_ros.display.shapes import BOXES, Box, base_from_tag, place
 from dppo_ros.messages import ChunkMessage, Stamped
-from sim_training.envs.furniture import geometry as geo
+from sim_training.envs.furniture import geometry as cell_geo
+from sim_training.envs.furniture.one_leg import geometry as geo
 
 S = 1_000_000_000
 LYING = (0.1, 0.2, -0.015, 0.0, 0.0, 0.0, 1.0)
@@ -48,11 +49,11 @@ def test_boxes_have_the_size_of_the_simulated_parts() -> None:
         assert reach(BOXES[leg], 0) == pytest.approx((-geo.LEG_HALF_WIDTH_M, geo.LEG_HALF_WIDTH_M))
     front, *sides = BOXES["obstacle"]
     # In the fence's own frame x runs along the front piece and y towards the robot.
-    depth, length, height = (2 * half for half in geo.FENCE_FRONT_HALF_M)
+    depth, length, height = (2 * half for half in cell_geo.FENCE_FRONT_HALF_M)
     assert front.size_m == pytest.approx((length, depth, height))
     for side in sides:
-        assert abs(side.centre_m[0]) == pytest.approx(geo.FENCE_SIDE_OFFSET_M[1])
-        assert side.centre_m[1] == pytest.approx(-geo.FENCE_SIDE_OFFSET_M[0])
+        assert abs(side.centre_m[0]) == pytest.approx(cell_geo.FENCE_SIDE_OFFSET_M[1])
+        assert side.centre_m[1] == pytest.approx(-cell_geo.FENCE_SIDE_OFFSET_M[0])
 
 
 def test_fence_at_its_nominal_pose_opens_towards_the_robot() -> None:

@@ -15,14 +15,14 @@ from sim_training.bench.config import BenchPolicyConfig, BenchSimConfig
 from sim_training.bench.policy import bench_policy
 from sim_training.bench.simulator import bench_sim
 from sim_training.envs.furniture.bare_physics import BarePhysics
-from sim_training.envs.furniture.expert import expert_actions
-from sim_training.envs.furniture.mujoco_batch import OneLegEnv
-from sim_training.envs.furniture.task import OneLegConfig
+from sim_training.envs.furniture.make import make_mujoco_env
+from sim_training.envs.furniture.one_leg.expert import expert_actions
+from sim_training.envs.furniture.tasks import FurnitureConfig
 from sim_training.envs.toy import ToyReachConfig
 
 
 def test_bare_physics_repeats_the_environment_bit_for_bit() -> None:
-    env = OneLegEnv(OneLegConfig(), 2)
+    env = make_mujoco_env(FurnitureConfig(), 2)
     observation = env.reset(np.arange(2), np.arange(2))
     bare = BarePhysics(env)
     for _ in range(15):

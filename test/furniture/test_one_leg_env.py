@@ -15,17 +15,23 @@ from dppo_ros.core.rotations import matrix_from_rotation_6d
 from sim_training.data.formats import read_dataset
 from sim_training.data.generate import GenerateConfig, generate
 from sim_training.envs.furniture import geometry as geo
-from sim_training.envs.furniture.cell import PHYSICS_STEP_S, OneLegCell
-from sim_training.envs.furniture.expert import decode, expert_actions
-from sim_training.envs.furniture.mujoco_batch import OneLegEnv
-from sim_training.envs.furniture.simulation import OneLegSimulation
-from sim_training.envs.furniture.task import PHASE_NAMES, OneLegConfig
+from sim_training.envs.furniture.cell import PHYSICS_STEP_S, FurnitureCell
+from sim_training.envs.furniture.env import FurnitureEnv
+from sim_training.envs.furniture.make import make_mujoco_env
+from sim_training.envs.furniture.one_leg.expert import expert_actions
+from sim_training.envs.furniture.one_leg.expert_view import decode
+from sim_training.envs.furniture.one_leg.task import ONE_LEG
+from sim_training.envs.furniture.simulation import MujocoSimulation
+from sim_training.envs.furniture.starts import sample_start
+from sim_training.envs.furniture.tasks import FurnitureConfig
 from sim_training.envs.protocol import RenderableEnv, StepEnv
 
 SPEC = furniture_observation_spec()
 
 
-def _run_expert(env: OneLegEnv, seeds: list[int], steps: int) -> tuple[np.ndarray, np.ndarray]:
+def _run_expert(
+    env: FurnitureEnv[MujocoSimulation], seeds: list[int], steps: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Observations (steps, n, 58) and successes (n) of expert episodes."""
     observation = env.reset(np.arange(env.n_envs), np.array(seeds))
     active = np.ones(env.n_envs, dtype=bool)
@@ -43,12 +49,12 @@ def _run_expert(env: OneLegEnv, seeds: list[int], steps: int) -> tuple[np.ndarra
 
 def test_environment_follows_the_protocol() -> None:
     """Attributes, sizes and the documented order of the 58 numbers."""
-    env = OneLegEnv(OneLegConfig(), 2)
+    env = make_mujoco_env(FurnitureConfig(), 2)
     assert isinstance(env, StepEnv)
     assert isinstance(env, RenderableEnv)
     assert env.observation_spec.dim == 58
     assert env.action_spec.dim == 10
-    assert env.physics_steps == 50
+    assert env.simulator.physics_steps == 50
     observation = env.reset(np.array([0, 1]), np.array([3, 4]))
     assert observation.shape == (2, 58)
     assert observation.dtype == np.float32
@@ -61,11 +67,9 @@ def test_environment_follows_the_protocol() -> None:
 
 def test_tool_velocity_is_the_derivative_of_the_pose() -> None:
     """Finite differences over one physics step."""
-    simulation = OneLegSimulation(1)
-    from sim_training.envs.furniture.task import sample_start
-
+    simulation = MujocoSimulation(ONE_LEG, 1)
     ids = np.array([0])
-    simulation.reset(ids, [sample_start("low", 1)])
+    simulation.reset(ids, [sample_start(ONE_LEG, "low", 1)])
     state = simulation.robot_state(ids)
     goal = state.tool_position + np.array([[0.05, -0.03, 0.04]])
     simulation.set_goal(ids, goal, state.base_from_tool, np.array([-1.0]))
@@ -80,7 +84,7 @@ def test_tool_velocity_is_the_derivative_of_the_pose() -> None:
 
 def test_reset_is_exact_whatever_happened_before() -> None:
     """Same seed after another episode, in another slot, gives bit-equal trajectories."""
-    env = OneLegEnv(OneLegConfig(), 2)
+    env = make_mujoco_env(FurnitureConfig(), 2)
     first, _ = _run_expert(env, [5, 6], 40)
     _run_expert(env, [9, 9], 15)
     again, _ = _run_expert(env, [6, 5], 40)
@@ -90,14 +94,14 @@ def test_reset_is_exact_whatever_happened_before() -> None:
 
 def test_threads_and_batch_size_change_nothing() -> None:
     """Bit-equal results alone, in a batch, and on two threads."""
-    alone, _ = _run_expert(OneLegEnv(OneLegConfig(), 1), [7], 30)
-    batch, _ = _run_expert(OneLegEnv(OneLegConfig(), 3, threads=2), [2, 7, 4], 30)
+    alone, _ = _run_expert(make_mujoco_env(FurnitureConfig(), 1), [7], 30)
+    batch, _ = _run_expert(make_mujoco_env(FurnitureConfig(), 3, threads=2), [2, 7, 4], 30)
     np.testing.assert_array_equal(alone[:, 0], batch[:, 1])
 
 
 def test_inactive_environments_stand_still() -> None:
     """Rows of inactive environments repeat; the active one moves."""
-    env = OneLegEnv(OneLegConfig(), 2)
+    env = make_mujoco_env(FurnitureConfig(), 2)
     start = env.reset(np.array([0, 1]), np.array([1, 1]))
     outcome = env.step(expert_actions(start), np.array([True, False]))
     assert not np.array_equal(outcome.observation[0], start[0])
@@ -106,7 +110,7 @@ def test_inactive_environments_stand_still() -> None:
 
 def test_bad_actions_are_refused() -> None:
     """NaN and wrong shapes never reach the controller."""
-    env = OneLegEnv(OneLegConfig(), 2)
+    env = make_mujoco_env(FurnitureConfig(), 2)
     env.reset(np.array([0, 1]), np.array([1, 2]))
     actions = np.zeros((2, 10), dtype=np.float32)
     actions[1, 3] = np.nan
@@ -115,12 +119,12 @@ def test_bad_actions_are_refused() -> None:
     with pytest.raises(ActionError, match="expected"):
         env.step(actions[:, :9], np.ones(2, dtype=bool))
     with pytest.raises(ConfigError, match="n_envs = 0"):
-        OneLegEnv(OneLegConfig(), 0)
+        make_mujoco_env(FurnitureConfig(), 0)
 
 
 def test_a_step_covers_part_of_the_way() -> None:
     """The soft drive reaches about 40 % of a small goal per control step: a carrot."""
-    env = OneLegEnv(OneLegConfig(), 1)
+    env = make_mujoco_env(FurnitureConfig(), 1)
     observation = env.reset(np.array([0]), np.array([2]))
     position, rotation = observation[:, :3], matrix_from_rotation_6d(observation[:, 3:9])
     goal = position + np.array([[0.0, 0.0, 0.03]])
@@ -132,7 +136,7 @@ def test_a_step_covers_part_of_the_way() -> None:
 
 def test_time_limit_truncates_and_success_terminates() -> None:
     """The two endings are never merged."""
-    env = OneLegEnv(OneLegConfig(max_episode_steps=3), 1)
+    env = make_mujoco_env(FurnitureConfig(max_episode_steps=3), 1)
     observation = env.reset(np.array([0]), np.array([1]))
     for index in range(3):
         outcome = env.step(expert_actions(observation), np.ones(1, dtype=bool))
@@ -144,14 +148,14 @@ def test_time_limit_truncates_and_success_terminates() -> None:
 def test_the_expert_assembles_from_low_and_medium_starts() -> None:
     """Eight episodes of each level; the rates over many seeds are in docs/results.md."""
     for level, least in (("low", 7), ("med", 6)):
-        env = OneLegEnv(OneLegConfig(randomness=level), 8, threads=2)  # type: ignore[arg-type]
+        env = make_mujoco_env(FurnitureConfig(randomness=level), 8, threads=2)  # type: ignore[arg-type]
         _, success = _run_expert(env, list(range(8)), 700)
         assert success.sum() >= least, level
 
 
 def test_grasp_does_not_slip_and_the_leg_goes_in() -> None:
     """One expert episode: carried upright, the leg keeps its place in the hand until released."""
-    env = OneLegEnv(OneLegConfig(), 1)
+    env = make_mujoco_env(FurnitureConfig(), 1)
     observation = env.reset(np.array([0]), np.array([1]))
     offsets, rewards, phases = [], [], set()
     for _ in range(400):
@@ -170,12 +174,12 @@ def test_grasp_does_not_slip_and_the_leg_goes_in() -> None:
     assert drift.max() < 0.001
     assert sum(rewards) == 1.0
     assert rewards[-1] == 1.0
-    assert phases == set(range(len(PHASE_NAMES)))
+    assert phases == set(range(len(ONE_LEG.phase_names)))
 
 
 def test_expert_is_a_function_of_the_observation() -> None:
     """Same rows, any order, any history: the same actions."""
-    env = OneLegEnv(OneLegConfig(), 2)
+    env = make_mujoco_env(FurnitureConfig(), 2)
     rows, _ = _run_expert(env, [3, 4], 60)
     flat = rows.reshape(-1, 58)
     actions = expert_actions(flat)
@@ -204,9 +208,9 @@ def test_recording_writes_reproducible_clean_demonstrations(tmp_path: Path) -> N
 
 def test_twin_cell_matches_the_environment() -> None:
     """Same goals through the twin's slices give the environment's states bit for bit."""
-    env = OneLegEnv(OneLegConfig(), 1)
+    env = make_mujoco_env(FurnitureConfig(), 1)
     observation = env.reset(np.array([0]), np.array([11]))
-    cell = OneLegCell("low")
+    cell = FurnitureCell("low")
     cell.reset(11)
     for _ in range(10):
         action = expert_actions(observation)
@@ -220,6 +224,6 @@ def test_twin_cell_matches_the_environment() -> None:
             state.robot.tool_position.astype(np.float32), observation[0, :3]
         )
     assert state.time_s == pytest.approx(1.0)
-    assert state.phase_name in PHASE_NAMES
+    assert state.phase_name in ONE_LEG.phase_names
     assert state.joint_positions.shape == (7,)
     assert set(state.tag_from_part) == {"top", "leg1", "leg2", "leg3", "leg4", "obstacle"}

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from dppo_ros.core.observation import (
     OBSTACLE,
     ONE_LEG_PARTS,
     REFERENCE_QUATERNIONS,
+    RobotState,
     base_pose_from_tag,
     canonical_pose,
     tag_pose_from_base,
@@ -24,25 +27,44 @@ from dppo_ros.core.observation import (
 from dppo_ros.core.rotations import (
     matrix_from_quaternion,
     quaternion_angle,
+    quaternion_from_matrix,
     rotation_vector_from_matrix,
     rotation_x,
     rotation_y,
     rotation_z,
 )
-from sim_training.envs.furniture import geometry as geo
+from sim_training.envs.furniture import geometry as cell_geo
 from sim_training.envs.furniture.controller import geometric_jacobian
+from sim_training.envs.furniture.one_leg import geometry as geo
+from sim_training.envs.furniture.one_leg.task import ONE_LEG
+from sim_training.envs.furniture.starts import START_RANGES, StartState, sample_start
 from sim_training.envs.furniture.task import (
-    NOMINAL_POSES,
-    START_RANGES,
-    OneLegConfig,
+    CellStates,
+    FurnitureTask,
+    Pair,
+    Progress,
+    Target,
     corner_gaps,
-    current_phase,
-    is_assembled,
-    sample_start,
-    tray_from_leg,
+    is_joined,
+    relative_pose,
 )
+from sim_training.envs.furniture.tasks import TASKS, FurnitureConfig
 
 SEATED = np.array([geo.HOLE_OFFSET_M, geo.SEATED_HEIGHT_M, -geo.HOLE_OFFSET_M])
+NOMINAL_POSES = ONE_LEG.nominal_poses
+PAIR = ONE_LEG.pairs[0]
+
+
+def _states(poses: dict[str, np.ndarray]) -> CellStates:
+    """One cell whose hand is up and open, with parts at the given poses (1, 7)."""
+    robot = RobotState(
+        np.array([[0.5, 0.0, 0.3]]),
+        rotation_x(np.pi)[None],
+        np.zeros((1, 3)),
+        np.zeros((1, 3)),
+        np.array([0.065]),
+    )
+    return CellStates(robot, poses, np.array([True]))
 
 
 @pytest.mark.parametrize("sign_x", [-1, 1])
@@ -50,7 +72,7 @@ SEATED = np.array([geo.HOLE_OFFSET_M, geo.SEATED_HEIGHT_M, -geo.HOLE_OFFSET_M])
 def test_any_hole_counts(sign_x: int, sign_z: int) -> None:
     """Four targets, identity rotation."""
     position = np.array([sign_x * 0.05625, 0.046875, sign_z * 0.05625])
-    assert is_assembled(position, np.eye(3))
+    assert is_joined(PAIR, position, np.eye(3))
 
 
 @pytest.mark.parametrize(
@@ -62,19 +84,19 @@ def test_tolerances_are_those_of_the_reference(
 ) -> None:
     """The published values: y 0.0515 passes and 0.0520 fails, yaw 19 passes and 20.5 fails."""
     position = np.array([SEATED[0], height, SEATED[2]])
-    assert bool(is_assembled(position, rotation_y(np.radians(yaw_deg)))) is expected
+    assert bool(is_joined(PAIR, position, rotation_y(np.radians(yaw_deg)))) is expected
 
 
 def test_lateral_offset_and_tilt_fail() -> None:
     """6 mm beside the hole or upside down is not assembled; batches work row by row."""
     positions = np.stack([SEATED, SEATED + np.array([0.006, 0, 0]), SEATED])
     rotations = np.stack([np.eye(3), np.eye(3), rotation_x(np.pi)])
-    np.testing.assert_array_equal(is_assembled(positions, rotations), [True, False, False])
+    np.testing.assert_array_equal(is_joined(PAIR, positions, rotations), [True, False, False])
 
 
 def test_relative_pose_of_the_nominal_layout() -> None:
     """Leg 4 lies 200 mm to the robot's left and 170 mm nearer than the tray, and on the table."""
-    position, rotation = tray_from_leg(NOMINAL_POSES["top"], NOMINAL_POSES["leg4"])
+    position, rotation = relative_pose(NOMINAL_POSES["top"], NOMINAL_POSES["leg4"])
     # Tray axes in the tag frame: x = -x, y = -z (up), z = -y (back towards the robot).
     np.testing.assert_allclose(position, [-0.20, -0.000625, 0.17], atol=1e-9)
     np.testing.assert_allclose(rotation @ [0, 1, 0], [0, 0, -1], atol=1e-9)
@@ -106,9 +128,9 @@ def test_starts_are_reproducible_in_range_and_on_the_table(level: str) -> None:
     limits = START_RANGES[level]
     spread = []
     for seed in range(150):
-        start, again = sample_start(level, seed), sample_start(level, seed)
+        start, again = sample_start(ONE_LEG, level, seed), sample_start(ONE_LEG, level, seed)
         np.testing.assert_array_equal(start.arm_joints, again.arm_joints)
-        assert np.abs(start.arm_joints - geo.RESET_JOINTS_RAD).max() <= limits.joint_rad
+        assert np.abs(start.arm_joints - cell_geo.RESET_JOINTS_RAD).max() <= limits.joint_rad
         fence = start.tag_from_part[OBSTACLE][:2] - NOMINAL_POSES[OBSTACLE][:2]
         assert np.abs(fence).max() <= limits.obstacle_xy_m
         for name in ONE_LEG_PARTS:
@@ -119,24 +141,26 @@ def test_starts_are_reproducible_in_range_and_on_the_table(level: str) -> None:
             assert quaternion_angle(pose[3:], nominal[3:]) <= limits.part_yaw_rad + 1e-6
             spread.append(pose[:2] - nominal[:2])
     assert np.std(spread) > 0.3 * limits.part_xy_m
-    assert not np.array_equal(sample_start(level, 0).arm_joints, sample_start(level, 1).arm_joints)
+    assert not np.array_equal(
+        sample_start(ONE_LEG, level, 0).arm_joints, sample_start(ONE_LEG, level, 1).arm_joints
+    )
 
 
 def test_seeds_beyond_32_bits_differ() -> None:
     """No folding of large seeds onto small ones."""
-    large = sample_start("low", 2**32 + 5).arm_joints
-    assert not np.array_equal(large, sample_start("low", 5).arm_joints)
+    large = sample_start(ONE_LEG, "low", 2**32 + 5).arm_joints
+    assert not np.array_equal(large, sample_start(ONE_LEG, "low", 5).arm_joints)
 
 
 def test_unknown_randomness_names_the_choices() -> None:
     """A clear sentence, at construction."""
-    with pytest.raises(ConfigError, match="choose low, med"):
-        OneLegConfig(randomness="high")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="known: low, med"):
+        FurnitureConfig(randomness="high")  # type: ignore[arg-type]
 
 
 def test_corner_gaps_of_the_nominal_layout() -> None:
     """By hand: front inner face at tag y 0.37, left inner face at tag x 0.165."""
-    gap_x, gap_y = corner_gaps(NOMINAL_POSES["top"], NOMINAL_POSES[OBSTACLE])
+    gap_x, gap_y = corner_gaps(NOMINAL_POSES["top"], NOMINAL_POSES[OBSTACLE], 0.08125)
     np.testing.assert_allclose(gap_x, 0.37 - 0.24 - 0.08125, atol=1e-9)
     np.testing.assert_allclose(gap_y, 0.165 - 0.08125, atol=1e-9)
 
@@ -144,14 +168,80 @@ def test_corner_gaps_of_the_nominal_layout() -> None:
 def test_phases_follow_the_assembly() -> None:
     """Start, then inserted but not screwed, then assembled."""
     poses = {name: pose[None].copy() for name, pose in NOMINAL_POSES.items()}
-    tool, width = np.array([[0.5, 0.0, 0.3]]), np.array([0.065])
-    assert current_phase(poses, tool, width)[0] == 0
+    progress = Progress(ONE_LEG, 3)
+    only = np.array([1])
+    assert progress.update(only, _states(poses)) == 0
+    assert progress.phase.tolist() == [0, 0, 0]
     _, tray = base_pose_from_tag(poses["top"][0])
     centre, _ = base_pose_from_tag(poses["top"][0])
-    for height, phase in ((0.060, 4), (0.0515, 6), (0.046875, 6)):
+    for height, phase, reward in ((0.060, 4, 0), (0.0515, 6, 1), (0.046875, 6, 0), (0.2, 6, 0)):
         leg = centre + tray @ np.array([0.05625, height, -0.05625])
         poses["leg4"] = tag_pose_from_base(leg, tray)[None]
-        assert current_phase(poses, tool, width)[0] == phase
+        assert progress.update(only, _states(poses)) == reward
+        assert progress.phase[1] == phase
+    assert progress.success.tolist() == [False, True, False]
+    progress.restart(only)
+    assert not progress.success.any() and progress.phase[1] == 0
+
+
+def test_a_pair_may_wait_for_another_and_any_rotation_may_count() -> None:
+    """The second pair counts only after the first, rotated at will; broken cells change nothing."""
+    pairs = (
+        Pair("top", "leg1", (Target(np.array([0.1, 0, 0]), np.eye(3)),)),
+        Pair("top", "leg2", (Target(np.array([0, 0.2, 0])),), requires=(0,)),
+    )
+    task = dataclasses.replace(ONE_LEG, pairs=pairs)
+    away = np.array([0.5, 0.5, 0, 0, 0, 0, 1.0])
+    turned = np.array([0, 0.2, 0, *quaternion_from_matrix(rotation_x(1.0))])
+    first = np.array([0.1, 0, 0, 0, 0, 0, 1.0])
+    origin = np.array([0, 0, 0, 0, 0, 0, 1.0])
+    progress, only = Progress(task, 1), np.array([0])
+    for leg1, leg2, reward in (
+        (away, turned, 0),
+        (first, away, 1),
+        (away, away, 0),
+        (away, turned, 1),
+    ):
+        poses = {**NOMINAL_POSES, "top": origin, "leg1": leg1, "leg2": leg2}
+        batch = {name: pose[None] for name, pose in poses.items()}
+        broken = dataclasses.replace(_states(batch), finite=np.array([False]))
+        assert progress.update(only, broken) == 0
+        assert progress.update(only, _states(batch)) == reward
+    assert progress.success.all()
+    assert progress.phase[0] == task.assembled_phase
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+def test_every_task_is_complete(task: FurnitureTask) -> None:
+    """Every part has a nominal pose, an outline and a push; pairs name parts and earlier pairs."""
+    assert set(task.nominal_poses) == set(task.objects)
+    assert set(task.half_outlines) == set(task.push_scales) == set(task.parts)
+    for index, pair in enumerate(task.pairs):
+        assert {pair.base, pair.part} <= set(task.parts)
+        assert all(earlier < index for earlier in pair.requires)
+    assert task.phase_names[0] == "start" and task.phase_names[-1] == "assembled"
+    for name, pose in task.nominal_poses.items():
+        assert np.linalg.norm(pose[3:]) == pytest.approx(1.0), name
+        assert np.dot(canonical_pose(name, pose)[3:], REFERENCE_QUATERNIONS[name]) > 0.5, name
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+def test_pushed_starts_stand_at_the_nominal_pose_and_are_pushed(task: FurnitureTask) -> None:
+    """Horizontal force and vertical torque within the level's range times the part's scale."""
+    forces = []
+    for seed in range(100):
+        start = sample_start(task, "med", seed, "pushed")
+        assert isinstance(start, StartState)
+        for name in task.parts:
+            np.testing.assert_array_equal(start.tag_from_part[name], task.nominal_poses[name])
+            wrench, scale = start.wrenches[name], task.push_scales[name]
+            assert wrench[2:5].tolist() == [0.0, 0.0, 0.0]
+            assert np.linalg.norm(wrench[:2]) <= 0.5 * scale.force
+            assert abs(wrench[5]) <= 0.01 * scale.torque
+            forces.append(np.linalg.norm(wrench[:2]) / (0.5 * scale.force))
+    assert np.mean(forces) == pytest.approx(0.5, abs=0.05)
+    with pytest.raises(ConfigError, match="uniform"):
+        sample_start(task, "low", 0, "thrown")
 
 
 def test_reference_quaternions_keep_observations_continuous() -> None:
@@ -162,8 +252,6 @@ def test_reference_quaternions_keep_observations_continuous() -> None:
         for yaw in np.radians([-2.0, -0.1, 0.0, 0.1, 2.0]):
             base = rotation_z(yaw) @ nominal
             pose = tag_pose_from_base(np.zeros(3), np.eye(3))
-            from dppo_ros.core.rotations import quaternion_from_matrix
-
             pose = np.concatenate([pose[:3], quaternion_from_matrix(base)])
             rows.append(canonical_pose(name, pose)[3:])
         assert np.abs(np.diff(rows, axis=0)).max() < 0.05

@@ -10,9 +10,11 @@ import pytest
 
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.rotations import matrix_from_quaternion, rotation_y
-from sim_training.envs.furniture import geometry as geo
+from sim_training.envs.furniture.geometry import helix_points
+from sim_training.envs.furniture.one_leg import geometry as geo
+from sim_training.envs.furniture.one_leg.task import ONE_LEG
 from sim_training.envs.furniture.scene import PhysicsOptions, build_model
-from sim_training.envs.furniture.task import is_assembled
+from sim_training.envs.furniture.task import is_joined
 
 HOLE = np.array([-geo.HOLE_OFFSET_M, -geo.HOLE_OFFSET_M])
 
@@ -21,7 +23,7 @@ class ThreadRig:
     """Tray upside up on the table, leg 4 above one hole, no robot."""
 
     def __init__(self, height_m: float, yaw_rad: float) -> None:
-        self.model = build_model(PhysicsOptions(sleep=False), with_robot=False)
+        self.model = build_model("one_leg", PhysicsOptions(sleep=False), with_robot=False)
         self.data = mujoco.MjData(self.model)
         self.leg, self.tray = self.model.body("leg4").id, self.model.body("top").id
         # Tray: +y up. Base axes of the tray frame: x = -y, y = +z, z = -x.
@@ -88,7 +90,7 @@ def test_a_dropped_leg_rests_on_the_thread(dropped: ThreadRig) -> None:
     position, rotation = dropped.relative()
     assert 0.0525 < position[1] < 0.0625
     assert rotation[1, 1] > np.cos(np.radians(12.0))
-    assert not is_assembled(position, rotation)
+    assert not is_joined(ONE_LEG.pairs[0], position, rotation)
 
 
 def test_pushing_without_turning_does_not_drive_it_in(dropped: ThreadRig) -> None:
@@ -99,7 +101,7 @@ def test_pushing_without_turning_does_not_drive_it_in(dropped: ThreadRig) -> Non
     rig.run(0.5, force_n=-80.0)
     assert before - rig.relative()[0][1] < 0.0045
     assert abs(rig.yaw() - yaw_before) < np.radians(40.0)
-    assert not is_assembled(*rig.relative())
+    assert not is_joined(ONE_LEG.pairs[0], *rig.relative())
 
 
 def test_turning_screws_it_home(dropped: ThreadRig) -> None:
@@ -109,7 +111,7 @@ def test_turning_screws_it_home(dropped: ThreadRig) -> None:
     assert -np.radians(470.0) < turned < -np.radians(370.0)
     assert abs(position[1] - geo.SEATED_HEIGHT_M) < 0.001
     assert abs(np.degrees(dropped.yaw())) < 8.0
-    assert is_assembled(position, rotation)
+    assert is_joined(ONE_LEG.pairs[0], position, rotation)
 
 
 @pytest.mark.parametrize("timestep_s", [0.0, -0.002, 0.004, 0.005])
@@ -128,7 +130,7 @@ def test_unsafe_friction_impedance_is_refused(impratio: float) -> None:
 
 def test_default_physics_is_the_measured_one() -> None:
     """Changing these silently would invalidate every measurement of the thread."""
-    model = build_model()
+    model = build_model("one_leg")
     assert model.opt.timestep == pytest.approx(0.002)
     assert model.opt.impratio == pytest.approx(3.0)
     assert model.opt.cone == mujoco.mjtCone.mjCONE_ELLIPTIC
@@ -149,7 +151,7 @@ def test_both_helices_have_the_same_hand() -> None:
         (geo.LEG_THREAD_RADIUS_M, geo.LEG_THREAD_START_Y_M),
         (geo.BORE_THREAD_RADIUS_M, geo.BORE_THREAD_START_Y_M),
     ):
-        points = geo.helix_points(radius, start, 12, (0.0, 0.0))
+        points = helix_points(radius, start, geo.THREAD_PITCH_M, geo.THREAD_TURNS, 12)
         angle = np.unwrap(np.arctan2(points[:, 2], points[:, 0]))
         expected = start + geo.THREAD_PITCH_M * (np.pi / 2 - angle) / (2 * np.pi)
         np.testing.assert_allclose(points[:, 1], expected, atol=1e-12)

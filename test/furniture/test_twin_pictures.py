@@ -13,7 +13,7 @@ from dppo_ros.core.errors import ConfigError, EnvironmentUnavailableError
 from dppo_ros.core.observation import BASE_FROM_TAG_ROTATION, base_pose_from_tag
 from dppo_ros.core.rotations import matrix_from_quaternion
 from dppo_ros.perception.tag_layout import BASE, CELLS_ACROSS, TagLayout, shipped_layout
-from sim_training.envs.furniture.cell import CellState, OneLegCell
+from sim_training.envs.furniture.cell import CellState, FurnitureCell
 from sim_training.envs.furniture.pictures import CellPictures, PictureFaults
 from sim_training.envs.furniture.scene import PhysicsOptions, build_model
 from sim_training.envs.furniture.tag_plates import build_camera_model, tag_picture
@@ -30,8 +30,8 @@ def pictures() -> CellPictures:
         pytest.skip(f"no pictures here: {error}")
 
 
-def _state(seed: int) -> tuple[OneLegCell, CellState]:
-    cell = OneLegCell("low")
+def _state(seed: int) -> tuple[FurnitureCell, CellState]:
+    cell = FurnitureCell("low")
     return cell, cell.reset(seed)
 
 
@@ -62,7 +62,7 @@ def test_tag_picture_is_the_family_s_own() -> None:
 
 
 def test_camera_model_has_the_coordinates_of_the_physics() -> None:
-    physics = build_model(PhysicsOptions())
+    physics = build_model("one_leg", PhysicsOptions())
     drawn = build_camera_model(LAYOUT, CAMERAS)
     assert (drawn.nq, drawn.nv, drawn.nmocap) == (physics.nq, physics.nv, physics.nmocap)
     assert (drawn.qpos0 == physics.qpos0).all()
@@ -76,7 +76,7 @@ def test_tags_would_not_change_the_physics_either() -> None:
     cell, _ = _state(3)
     start = cell.coordinates()
     ends = []
-    for model in (build_model(PhysicsOptions()), build_camera_model(LAYOUT, CAMERAS)):
+    for model in (build_model("one_leg", PhysicsOptions()), build_camera_model(LAYOUT, CAMERAS)):
         data = mujoco.MjData(model)
         data.qpos[:] = start.qpos
         data.mocap_pos[:] = start.mocap_position

@@ -29,7 +29,7 @@ DOWN = [1.0, 0.0, 0.0, 0.0]
 
 
 def test_twin_publishes_the_cell_and_obeys_setpoints(harness: Harness) -> None:
-    from sim_training.envs.furniture.cell import OneLegCell
+    from sim_training.envs.furniture.cell import FurnitureCell
 
     harness.bring_up("sim", **FAST)
     poses, joints = harness.listen("tool_pose"), harness.listen("joint_states")
@@ -37,7 +37,7 @@ def test_twin_publishes_the_cell_and_obeys_setpoints(harness: Harness) -> None:
     clock = harness.listen("clock")
     setpoint, gripper = harness.publisher("joint_command"), harness.publisher("gripper/command")
     harness.until(lambda: poses and joints and legs and status, "the first control tick")
-    expected = OneLegCell("low").reset(5)
+    expected = FurnitureCell("low").reset(5)
     first = messages.decode_pose(poses[0])
     np.testing.assert_array_equal(first.values[:3], expected.robot.tool_position)
     leg = messages.decode_pose(legs[0])
@@ -145,9 +145,9 @@ def test_recorder_writes_a_whole_bag_on_sigint_and_nothing_that_looks_whole_when
 def test_observation_from_messages_is_the_observation_of_training() -> None:
     # Same numbers through poses and quaternions as straight from the simulation: the encoding
     # of the topics may cost rounding, nothing more.
-    from sim_training.envs.furniture.cell import OneLegCell
+    from sim_training.envs.furniture.cell import FurnitureCell
 
-    state = OneLegCell("med").reset(3)
+    state = FurnitureCell("med").reset(3)
     robot = state.robot
     spec = furniture_observation_spec()
     expected = assemble_observation(spec, robot, state.tag_from_part)

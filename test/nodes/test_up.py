@@ -134,12 +134,12 @@ def compare_with_one_process(episode: Episode, bundle_folder: Path) -> None:
     from dppo_ros.core.command_state import MeasuredJoints
     from dppo_ros.core.observation import assemble_observation
     from dppo_ros.core.runtime import PolicyRuntime
-    from sim_training.envs.furniture.cell import OneLegCell
+    from sim_training.envs.furniture.cell import FurnitureCell
 
     bundle = load_bundle(bundle_folder)
     planner = ChunkPlanner(bundle.manifest, PolicyRuntime(bundle), seed=3)
     commander = lockstep_commander(bundle.manifest)
-    cell = OneLegCell("low")
+    cell = FurnitureCell("low")
     state = cell.reset(3)
     arms = {r.sample.stamp_ns: r.sample.values for r in episode.samples if r.stream == "arm_joints"}
     for part in range(400):

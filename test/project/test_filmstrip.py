@@ -12,7 +12,7 @@ import pytest
 from dppo_ros.core.errors import BagError, EnvironmentUnavailableError
 from sim_training import filmstrip
 from sim_training.envs.furniture import geometry as geo
-from sim_training.envs.furniture.cell import OneLegCell
+from sim_training.envs.furniture.cell import FurnitureCell
 from sim_training.filmstrip import RecordedState, draw_states, join_pictures, key_states, to_png
 
 
@@ -20,7 +20,7 @@ def states_of(phases: list[int]) -> list[RecordedState]:
     return [RecordedState(i, {}, {}, phase, f"p{phase}") for i, phase in enumerate(phases)]
 
 
-def recorded(cell: OneLegCell) -> RecordedState:
+def recorded(cell: FurnitureCell) -> RecordedState:
     state = cell.state()
     names = (*geo.ARM_JOINTS, *geo.FINGER_JOINTS)
     values = (*state.joint_positions, *state.finger_positions)
@@ -63,7 +63,7 @@ def test_folder_that_is_no_bag_is_refused(tmp_path: Path) -> None:
 
 
 def test_different_states_give_different_pictures() -> None:
-    cell = OneLegCell("low")
+    cell = FurnitureCell("low")
     first = recorded(cell)
     cell.reset(5)
     second = recorded(cell)

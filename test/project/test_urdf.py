@@ -37,7 +37,7 @@ def panda() -> ET.Element:
 
 @pytest.fixture(scope="module")
 def scene() -> mujoco.MjModel:
-    return build_model()
+    return build_model("one_leg")
 
 
 def numbers(element: ET.Element | None, attribute: str) -> np.ndarray:

@@ -85,13 +85,13 @@ def one_leg_config(
     one_leg_dataset: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> PretrainConfig:
     """One optimiser step of a tiny one_leg policy that sees relative poses."""
-    from sim_training.envs.furniture.task import OneLegConfig
+    from sim_training.envs.furniture.tasks import FurnitureConfig
 
     run_dir = tmp_path_factory.mktemp("runs") / "one_leg"
     return PretrainConfig(
         dataset=one_leg_dataset,
         run=RunConfig(run_dir=run_dir, tensorboard=False),
-        env=OneLegConfig(),
+        env=FurnitureConfig(),
         network=DiffusionMlpConfig(
             mlp_dims=(32, 32, 32), relative_pairs=("tool:leg4", "top:leg4", "obstacle:top")
         ),

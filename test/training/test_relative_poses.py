@@ -16,9 +16,9 @@ from dppo_ros.core.normalizer import MinMaxNormalizer
 from dppo_ros.core.observation import furniture_observation_spec
 from dppo_ros.core.runtime import PolicyRuntime
 from sim_training.config import ExportConfig
-from sim_training.envs.furniture.expert_view import View, decode
-from sim_training.envs.furniture.mujoco_batch import OneLegEnv
-from sim_training.envs.furniture.task import OneLegConfig
+from sim_training.envs.furniture.make import make_mujoco_env
+from sim_training.envs.furniture.one_leg.expert_view import View, decode
+from sim_training.envs.furniture.tasks import FurnitureConfig
 from sim_training.export import run_export
 from sim_training.networks.config import CriticConfig, DiffusionMlpConfig
 from sim_training.networks.critic import StateCritic
@@ -33,7 +33,7 @@ PAIRS = ("tool:leg4", "tool:top", "top:leg4", "leg3:leg4")
 @pytest.fixture(scope="module")
 def observations() -> np.ndarray:
     """Raw start observations (8, 58), float32; in the last four the leg is 5 mm from the tray."""
-    env = OneLegEnv(OneLegConfig(randomness="med"), 8)
+    env = make_mujoco_env(FurnitureConfig(randomness="med"), 8)
     rows = env.reset(np.arange(8), np.arange(8))
     top, leg = SPEC.slice("top_pose").start, SPEC.slice("leg4_pose").start
     rows[4:, leg : leg + 3] = rows[4:, top : top + 3] + [0.003, -0.004, 0.001]

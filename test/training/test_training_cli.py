@@ -17,7 +17,7 @@ from sim_training.algorithms.config import DppoConfig, ScheduleConfig
 from sim_training.cli import main, parse
 from sim_training.config import FinetuneConfig, PretrainConfig
 from sim_training.config_file import load_config, merge, save_config
-from sim_training.envs.furniture.task import OneLegConfig
+from sim_training.envs.furniture.tasks import FurnitureConfig
 from sim_training.envs.make import make_env_config
 from sim_training.envs.toy import ToyReachConfig
 
@@ -69,7 +69,7 @@ def test_yaml_numbers_paths_lists_and_null() -> None:
 
 def test_environments_are_chosen_by_name() -> None:
     config = merge(PretrainConfig(), {"env": {"name": "one_leg", "randomness": "med"}})
-    assert config.env == OneLegConfig(randomness="med")
+    assert config.env == FurnitureConfig(randomness="med")
     assert make_env_config({"name": "toy_reach", "tolerance_m": 0.1}) == ToyReachConfig(
         tolerance_m=0.1
     )
@@ -122,7 +122,7 @@ def test_command_line_overrides_the_file(tmp_path: Path) -> None:
     config = parse(PretrainConfig(), words, "dppo pretrain")
     assert (config.n_train_steps, config.horizon_steps) == (9, 6)
     assert config.run.resume
-    assert config.env == OneLegConfig(randomness="med")
+    assert config.env == FurnitureConfig(randomness="med")
 
 
 def test_overview_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

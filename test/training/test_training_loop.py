@@ -191,12 +191,12 @@ def test_validation_split_and_bf16(pretrain_config: PretrainConfig, change: Chan
 
 
 def test_misfitting_finetuning_is_refused(finetune_config: FinetuneConfig, change: Change) -> None:
-    from sim_training.envs.furniture.task import OneLegConfig
+    from sim_training.envs.furniture.tasks import FurnitureConfig
 
     with pytest.raises(ConfigError, match="pre-trained with 20"):
         run_finetune(change(finetune_config, diffusion__denoising_steps=10))
     with pytest.raises(ConfigError, match="trained on 'toy_reach'"):
-        run_finetune(change(finetune_config, env=OneLegConfig()))
+        run_finetune(change(finetune_config, env=FurnitureConfig()))
     with pytest.raises(ConfigError, match="predicts 4 actions"):
         run_finetune(change(finetune_config, act_steps=5))
     with pytest.raises(ConfigError, match="needs at least 1"):

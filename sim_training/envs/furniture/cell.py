@@ -1,6 +1,6 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One ``one_leg`` cell as a robot twin: goals in, physics in small slices, states out.
+"""One furniture cell as a robot twin: goals in, physics in small slices, states out.
 
 The same simulation as in training, with one cell and the caller in charge of time. No torch and
 no rclpy, so that the ROS simulation node can import it.
@@ -15,15 +15,11 @@ from numpy.typing import NDArray
 
 from dppo_ros.core.observation import RobotState
 from dppo_ros.core.rotations import FloatArray
+from sim_training.envs.furniture.one_leg.task import ONE_LEG
 from sim_training.envs.furniture.scene import PhysicsOptions
-from sim_training.envs.furniture.simulation import Coordinates, OneLegSimulation
-from sim_training.envs.furniture.task import (
-    ASSEMBLED,
-    PHASE_NAMES,
-    OneLegConfig,
-    current_phase,
-    sample_start,
-)
+from sim_training.envs.furniture.simulation import Coordinates, MujocoSimulation
+from sim_training.envs.furniture.starts import sample_start
+from sim_training.envs.furniture.task import FurnitureTask, Progress
 
 PHYSICS_STEP_S = PhysicsOptions().timestep_s
 _ONLY = np.array([0])
@@ -39,7 +35,8 @@ class CellState:
         joint_positions, joint_velocities: (7,) rad, rad/s.
         finger_positions: (2,) m.
         tag_from_part: per object (7,), m and xyzw, tag frame.
-        phase: furthest phase so far, index into ``PHASE_NAMES``.
+        phase: furthest phase so far, index into the task's ``phase_names``.
+        phase_name: its name.
         success: the leg has been assembled.
     """
 
@@ -50,36 +47,35 @@ class CellState:
     finger_positions: FloatArray
     tag_from_part: dict[str, FloatArray]
     phase: int
+    phase_name: str
     success: bool
 
-    @property
-    def phase_name(self) -> str:
-        """Name of the furthest phase reached."""
-        return PHASE_NAMES[self.phase]
 
-
-class OneLegCell:
+class FurnitureCell:
     """A single simulated cell.
 
     Args:
         randomness: start-state level, "low" or "med".
+        task: what is to be assembled.
 
     Raises:
         ConfigError: unknown randomness.
     """
 
-    def __init__(self, randomness: str = "low") -> None:
-        self._config = OneLegConfig(randomness=randomness)  # type: ignore[arg-type]
-        self._simulation = OneLegSimulation(1)
+    def __init__(self, randomness: str = "low", task: FurnitureTask = ONE_LEG) -> None:
+        self.task = task
+        self._randomness = randomness
+        self._simulation = MujocoSimulation(task, 1)
+        self._progress = Progress(task, 1)
         self.reset(0)
 
     def reset(self, seed: int, randomness: str | None = None) -> CellState:
         """Start a new episode and return its first state."""
-        if randomness is not None:
-            self._config = OneLegConfig(randomness=randomness)  # type: ignore[arg-type]
-        self._simulation.reset(_ONLY, [sample_start(self._config.randomness, seed)])
+        start = sample_start(self.task, randomness or self._randomness, seed)
+        self._randomness = randomness or self._randomness
+        self._simulation.reset(_ONLY, [start])
+        self._progress.restart(_ONLY)
         self._steps = 0
-        self._phase = 0
         return self.state()
 
     def set_target(self, position: FloatArray, base_from_tool: FloatArray, gripper: float) -> None:
@@ -110,11 +106,11 @@ class OneLegCell:
 
     def state(self) -> CellState:
         """State after the last step; also keeps the task progress."""
-        robot = self._simulation.robot_state(_ONLY)
-        poses = self._simulation.part_poses(_ONLY)
+        states = self._simulation.observe(_ONLY)
+        robot = states.robot
         positions, velocities = self._simulation.joint_state(_ONLY)
-        phase = current_phase(poses, robot.tool_position, robot.gripper_width)
-        self._phase = max(self._phase, int(phase[0]))
+        self._progress.update(_ONLY, states)
+        phase = int(self._progress.phase[0])
         return CellState(
             time_s=self._steps * PHYSICS_STEP_S,
             robot=RobotState(
@@ -127,9 +123,10 @@ class OneLegCell:
             joint_positions=positions[0, :7],
             joint_velocities=velocities[0, :7],
             finger_positions=positions[0, 7:],
-            tag_from_part={name: pose[0] for name, pose in poses.items()},
-            phase=self._phase,
-            success=self._phase == ASSEMBLED,
+            tag_from_part={name: pose[0] for name, pose in states.tag_from_part.items()},
+            phase=phase,
+            phase_name=self.task.phase_names[phase],
+            success=bool(self._progress.success[0]),
         )
 
     def coordinates(self) -> Coordinates:

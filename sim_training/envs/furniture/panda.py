@@ -95,8 +95,13 @@ _LINKS = (
 )
 
 
-def add_panda(world: ET.Element) -> None:
-    """Append the arm and the hand to the world body, base at the world origin."""
+def add_panda(world: ET.Element, max_gripper_width_m: float) -> None:
+    """Append the arm and the hand to the world body, base at the world origin.
+
+    Args:
+        world: the MJCF world body.
+        max_gripper_width_m: opening at which the fingers meet their stop.
+    """
     parent = ET.SubElement(world, "body", name="panda_link0")
     ET.SubElement(
         parent,
@@ -130,10 +135,10 @@ def add_panda(world: ET.Element) -> None:
             {"class": "arm_link", "type": "capsule", "fromto": link.capsule},
             size=str(link.radius),
         )
-    _add_hand(parent)
+    _add_hand(parent, max_gripper_width_m)
 
 
-def _add_hand(flange: ET.Element) -> None:
+def _add_hand(flange: ET.Element, max_gripper_width_m: float) -> None:
     hand = ET.SubElement(
         flange,
         "body",
@@ -168,7 +173,7 @@ def _add_hand(flange: ET.Element) -> None:
             name=joint,
             type="slide",
             axis=f"0 {side} 0",
-            range=f"0 {geo.MAX_GRIPPER_WIDTH_M / 2}",
+            range=f"0 {max_gripper_width_m / 2}",
             damping="10",
             armature="0.1",
             solreflimit="0.005 1",

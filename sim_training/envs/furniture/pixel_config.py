@@ -10,7 +10,8 @@ from typing import Literal
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.observation import furniture_observation_spec
 from dppo_ros.core.spec import VectorSpec
-from sim_training.envs.furniture.task import MAX_EPISODE_STEPS, OneLegConfig
+from sim_training.envs.furniture.one_leg.task import ONE_LEG
+from sim_training.envs.furniture.tasks import FurnitureConfig
 
 View = Literal["front", "side"]
 
@@ -24,7 +25,7 @@ class OneLegPixelsConfig:
 
     name: Literal["one_leg_pixels"] = "one_leg_pixels"
     randomness: Literal["low", "med"] = "low"
-    max_episode_steps: int = MAX_EPISODE_STEPS
+    max_episode_steps: int = ONE_LEG.max_episode_steps
     terminate_on_success: bool = True
     views: tuple[View, ...] = ("front",)
     """Cameras, in the order of their channels; policies take one or two."""
@@ -46,9 +47,9 @@ class OneLegPixelsConfig:
             )
         self.task()
 
-    def task(self) -> OneLegConfig:
+    def task(self) -> FurnitureConfig:
         """Return the settings of the task without cameras."""
-        return OneLegConfig(
+        return FurnitureConfig(
             randomness=self.randomness,
             max_episode_steps=self.max_episode_steps,
             terminate_on_success=self.terminate_on_success,

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dppo_ros.core.errors import EnvironmentUnavailableError
-from sim_training.envs.furniture.mujoco_batch import OneLegEnv
+from sim_training.envs.furniture.make import make_mujoco_env
+from sim_training.envs.furniture.one_leg.task import ONE_LEG
 from sim_training.envs.furniture.pixel_config import ROBOT_OBSERVATION_SPEC, OneLegPixelsConfig
-from sim_training.envs.furniture.task import CONTROL_RATE_HZ, PHASE_NAMES
+from sim_training.envs.furniture.task import CONTROL_RATE_HZ
 from sim_training.envs.protocol import BoolArray, Float32Array, IntArray, StepOutcome
 
 _ROBOT = ROBOT_OBSERVATION_SPEC.dim
@@ -28,7 +29,7 @@ class OneLegPixelsEnv:
 
     name = "one_leg_pixels"
     control_rate_hz = CONTROL_RATE_HZ
-    phase_names = PHASE_NAMES
+    phase_names = ONE_LEG.phase_names
     observation_spec = ROBOT_OBSERVATION_SPEC
 
     def __init__(self, config: OneLegPixelsConfig, n_envs: int, threads: int = 1) -> None:
@@ -38,7 +39,7 @@ class OneLegPixelsEnv:
         self.max_episode_steps = config.max_episode_steps
         self.cameras = len(config.views)
         self.image_size_px = config.image_size_px
-        self._env = OneLegEnv(config.task(), n_envs, threads)
+        self._env = make_mujoco_env(config.task(), n_envs, threads)
         self.action_spec = self._env.action_spec
         size = config.image_size_px
         self._images = np.zeros((n_envs, 3 * self.cameras, size, size), dtype=np.uint8)
@@ -78,7 +79,7 @@ class OneLegPixelsEnv:
         """
         moved = np.flatnonzero(self._moved)
         # A cell whose physics blew up cannot be drawn; its last image stays and it ends anyway.
-        for env_id in moved[self._env.simulation.is_finite(moved)]:
+        for env_id in moved[self._env.simulator.is_finite(moved)]:
             self._draw(int(env_id))
         self._moved[:] = False
         return self._images
@@ -99,7 +100,7 @@ class OneLegPixelsEnv:
         self._env.close()
 
     def _draw(self, env_id: int) -> None:
-        self._data = self._env.simulation.copy_data(env_id, self._data)
+        self._data = self._env.simulator.copy_data(env_id, self._data)
         renderer = self._open()
         for index, view in enumerate(self.config.views):
             renderer.update_scene(self._data, view)
@@ -110,7 +111,7 @@ class OneLegPixelsEnv:
 
     def _open(self) -> mujoco.Renderer:
         if self._renderer is None:
-            model, size = self._env.simulation.model, self.image_size_px
+            model, size = self._env.simulator.model, self.image_size_px
             samples = model.vis.quality.offsamples
             model.vis.quality.offsamples = 0
             try:

@@ -1,8 +1,8 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Physics and controller of many ``one_leg`` cells on MuJoCo, stepped by a native thread pool.
+"""Physics and controller of many furniture cells on MuJoCo, stepped by a native thread pool.
 
-No task rules: ``mujoco_batch`` makes the environment out of it, ``cell`` the robot twin.
+No task rules: ``env`` makes the environment out of it, ``cell`` the robot twin.
 
 No torch, no rclpy.
 """
@@ -21,7 +21,6 @@ from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.inverse_kinematics import differential_ik, latch_gripper
 from dppo_ros.core.observation import (
     OBSTACLE,
-    ONE_LEG_PARTS,
     RobotState,
     base_pose_from_tag,
     tag_pose_from_base,
@@ -30,7 +29,8 @@ from dppo_ros.core.rotations import FloatArray, matrix_from_quaternion, quaterni
 from sim_training.envs.furniture import geometry as geo
 from sim_training.envs.furniture.controller import geometric_jacobian
 from sim_training.envs.furniture.scene import PhysicsOptions, build_model
-from sim_training.envs.furniture.task import StartState
+from sim_training.envs.furniture.starts import PUSH_DURATION_S, SETTLE_S, StartState
+from sim_training.envs.furniture.task import CONTROL_RATE_HZ, CellStates, FurnitureTask
 from sim_training.envs.protocol import BoolArray, IntArray
 
 ARM = slice(0, 7)
@@ -50,10 +50,11 @@ class Coordinates:
     mocap_position: FloatArray
 
 
-class OneLegSimulation:
-    """Physics and controller of n cells, no task rules.
+class MujocoSimulation:
+    """Physics and controller of n cells, no task rules; a ``CellSimulator``.
 
     Args:
+        task: whose parts are in the cells.
         n_envs: number of cells.
         threads: worker threads including the caller's.
         options: solver settings.
@@ -63,25 +64,34 @@ class OneLegSimulation:
     """
 
     def __init__(
-        self, n_envs: int, threads: int = 1, options: PhysicsOptions | None = None
+        self,
+        task: FurnitureTask,
+        n_envs: int,
+        threads: int = 1,
+        options: PhysicsOptions | None = None,
     ) -> None:
         if n_envs < 1 or threads < 1:
             raise ConfigError(f"n_envs = {n_envs} and threads = {threads} must be at least 1")
+        self.task = task
         self.n_envs = n_envs
         self.options = options or PhysicsOptions()
-        self.model = build_model(self.options)
+        self.physics_steps = self._steps_in(1.0 / CONTROL_RATE_HZ)
+        self.model = build_model(task.name, self.options)
         # Sleeping islands keep state outside the integration row, hence persistent.
         self._batch = Batch(self.model, n_envs, min(threads, n_envs), persistent=True)
         self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
         self._part_qpos = {
-            name: self.model.joint(f"{name}_joint").qposadr[0] for name in ONE_LEG_PARTS
+            name: self.model.joint(f"{name}_joint").qposadr[0] for name in task.parts
         }
+        self._part_qvel = {name: self.model.joint(f"{name}_joint").dofadr[0] for name in task.parts}
+        self._part_bodies = [self.model.body(name).id for name in task.parts]
         self._arm_bodies = [self.model.joint(name).id for name in geo.ARM_JOINTS]
         self._tool = self.model.site("tool").id
         bind = self._batch.bind
         self._qpos, self._qvel, self._ctrl = bind("qpos"), bind("qvel"), bind("ctrl")
         self._mocap_pos, self._mocap_quat = bind("mocap_pos"), bind("mocap_quat")
         self._site_pos, self._site_mat = bind("site_xpos"), bind("site_xmat")
+        self._wrenches = bind("xfrc_applied")
         self._anchors, self._axes = bind("xanchor"), bind("xaxis")
         self._gripper_closed = np.zeros(n_envs, dtype=bool)
 
@@ -90,19 +100,47 @@ class OneLegSimulation:
         self._batch.reset(env_ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
         for env_id, start in zip(env_ids, starts, strict=True):
             self._qpos[env_id, ARM] = start.arm_joints
-            self._qpos[env_id, FINGERS] = geo.MAX_GRIPPER_WIDTH_M / 2
+            self._qpos[env_id, FINGERS] = self.task.max_gripper_width_m / 2
             self._ctrl[env_id, ARM] = start.arm_joints
             for name, address in self._part_qpos.items():
-                position, rotation = base_pose_from_tag(start.tag_from_part[name])
-                self._qpos[env_id, address : address + 3] = position
-                self._qpos[env_id, address + 3 : address + 7] = _wxyz(rotation)
-            position, rotation = base_pose_from_tag(start.tag_from_part[OBSTACLE])
+                self._qpos[env_id, address : address + 7] = _qpos_row(start.tag_from_part[name])
+            position, _ = base_pose_from_tag(start.tag_from_part[OBSTACLE])
             # The fence is symmetric: its tag pose is a pure half turn of the base axes.
             self._mocap_pos[env_id, 0] = position
             self._mocap_quat[env_id, 0] = (1.0, 0.0, 0.0, 0.0)
         self._gripper_closed[env_ids] = False
         self._ctrl[env_ids, FINGERS] = geo.GRIPPER_FORCE_N
         self._batch.forward(env_ids)
+        pushed = [i for i, start in enumerate(starts) if start.wrenches]
+        if pushed:
+            wrenches = np.stack([self._wrench_rows(starts[i]) for i in pushed])
+            self._push(env_ids[pushed], wrenches)
+            self.advance(env_ids[pushed], self._steps_in(SETTLE_S))
+
+    def control_step(
+        self,
+        env_ids: IntArray,
+        goal_position: FloatArray,
+        base_from_goal: FloatArray,
+        gripper: FloatArray,
+        wrenches: FloatArray | None = None,
+    ) -> None:
+        """Advance the given cells by one control period, see ``CellSimulator.control_step``."""
+        self.set_goal(env_ids, goal_position, base_from_goal, gripper)
+        done = 0 if wrenches is None else self._push(env_ids, wrenches)
+        self.advance(env_ids, self.physics_steps - done)
+
+    def observe(self, env_ids: IntArray) -> CellStates:
+        """True states of the given cells."""
+        return CellStates(
+            self.robot_state(env_ids), self.part_poses(env_ids), self.is_finite(env_ids)
+        )
+
+    def place_part(self, env_ids: IntArray, name: str, tag_from_part: FloatArray) -> None:
+        """Put a part of the given cells to poses (m, 7), at rest."""
+        position, velocity = self._part_qpos[name], self._part_qvel[name]
+        self._qpos[env_ids, position : position + 7] = _qpos_row(tag_from_part)
+        self._qvel[env_ids, velocity : velocity + 6] = 0.0
 
     def set_goal(
         self,
@@ -154,6 +192,22 @@ class OneLegSimulation:
         """Step the given cells; poses and velocities are current afterwards."""
         if len(env_ids):
             self._batch.step(env_ids, nstep=physics_steps, stage=mujoco.mjtStage.mjSTAGE_VEL)
+
+    def _push(self, env_ids: IntArray, wrenches: FloatArray) -> int:
+        """Apply wrenches (m, parts, 6) for ``PUSH_DURATION_S``; returns the physics steps made."""
+        steps = self._steps_in(PUSH_DURATION_S)
+        # The impulse stays right although the duration is rounded to physics steps.
+        scale = PUSH_DURATION_S / (steps * self.options.timestep_s)
+        self._wrenches[np.ix_(env_ids, self._part_bodies)] = scale * wrenches
+        self.advance(env_ids, steps)
+        self._wrenches[np.ix_(env_ids, self._part_bodies)] = 0.0
+        return steps
+
+    def _wrench_rows(self, start: StartState) -> FloatArray:
+        return np.stack([start.wrenches.get(name, np.zeros(6)) for name in self.task.parts])
+
+    def _steps_in(self, seconds: float) -> int:
+        return round(seconds / self.options.timestep_s)
 
     def robot_state(self, env_ids: IntArray) -> RobotState:
         """Tool and gripper state of the given cells, leading dimension (m)."""
@@ -224,6 +278,7 @@ class OneLegSimulation:
 _FENCE_ROTATION = base_pose_from_tag(np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]))[1]
 
 
-def _wxyz(rotation: FloatArray) -> FloatArray:
-    """MuJoCo quaternion of a rotation matrix."""
-    return np.asarray(quaternion_from_matrix(rotation)[..., [3, 0, 1, 2]])
+def _qpos_row(tag_from_part: FloatArray) -> FloatArray:
+    """Free-joint coordinates (..., 7), wxyz, of tag-frame poses (..., 7)."""
+    position, rotation = base_pose_from_tag(tag_from_part)
+    return np.concatenate([position, quaternion_from_matrix(rotation)[..., [3, 0, 1, 2]]], axis=-1)

@@ -25,7 +25,9 @@ from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.observation import OBSTACLE, base_pose_from_tag
 from dppo_ros.core.rotations import FloatArray, matrix_from_quaternion, quaternion_from_matrix
 from dppo_ros.perception.tag_layout import BASE, CELLS_ACROSS, TagLayout, TagPlacement
-from sim_training.envs.furniture.scene import PhysicsOptions, build_mjcf, numbers
+from sim_training.envs.furniture.mjcf import numbers
+from sim_training.envs.furniture.one_leg.task import ONE_LEG
+from sim_training.envs.furniture.scene import PhysicsOptions, build_mjcf
 
 _PIXELS_PER_CELL = 16
 _PLATE_HALF_THICKNESS_M = 0.00005
@@ -53,7 +55,7 @@ def build_camera_model(layout: TagLayout, cameras: Sequence[Camera]) -> mujoco.M
     Raises:
         ConfigError: A tag belongs to a body that the cell does not have.
     """
-    root = ET.fromstring(build_mjcf(PhysicsOptions()))
+    root = ET.fromstring(build_mjcf(ONE_LEG.name, PhysicsOptions()))
     width = max((camera.width_px for camera in cameras), default=64)
     height = max((camera.height_px for camera in cameras), default=64)
     visual = _child(root, "visual")

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from dppo_ros.core.rotations import FloatArray
-from sim_training.envs.furniture import geometry as geo
-from sim_training.envs.furniture.expert_view import (
+from sim_training.envs.furniture.one_leg import geometry as geo
+from sim_training.envs.furniture.one_leg.expert_view import (
     CLOSE,
     OPEN,
     Goal,

@@ -25,9 +25,9 @@ from dppo_ros.core.rotations import (
     matrix_from_rotation_vector,
     rotation_z,
 )
-from sim_training.envs.furniture.expert_grasp import grasp
-from sim_training.envs.furniture.expert_push import is_cornered, push
-from sim_training.envs.furniture.expert_view import (
+from sim_training.envs.furniture.one_leg.expert_grasp import grasp
+from sim_training.envs.furniture.one_leg.expert_push import is_cornered, push
+from sim_training.envs.furniture.one_leg.expert_view import (
     CLOSE,
     OPEN,
     PEG_LENGTH_M,

@@ -26,8 +26,8 @@ from dppo_ros.core.rotations import (
     rotation_y,
     rotation_z,
 )
-from sim_training.envs.furniture import geometry as geo
-from sim_training.envs.furniture.task import corner_gaps, tray_from_leg
+from sim_training.envs.furniture.one_leg import geometry as geo
+from sim_training.envs.furniture.task import corner_gaps, relative_pose
 
 OPEN, CLOSE = -1.0, 1.0
 PEG_LENGTH_M = 0.052
@@ -97,8 +97,8 @@ def decode(observation: NDArray[np.floating]) -> View:
     tray_position, base_from_tray = base_pose_from_tag(top)
     leg_position, base_from_leg = base_pose_from_tag(leg)
     neighbour_position, base_from_neighbour = base_pose_from_tag(value[_SPEC.slice("leg3_pose")])
-    gap_x, gap_y = corner_gaps(top, fence)
-    relative_position, relative_rotation = tray_from_leg(top, leg)
+    gap_x, gap_y = corner_gaps(top, fence, geo.TRAY_HALF_WIDTH_M)
+    relative_position, relative_rotation = relative_pose(top, leg)
     return View(
         tool=value[_SPEC.slice("tool_position")],
         base_from_tool=matrix_from_rotation_6d(value[_SPEC.slice("tool_rotation_6d")]),

@@ -1,0 +1,32 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From the settings of a furniture task to its environment on the chosen simulator."""
+
+from __future__ import annotations
+
+from sim_training.envs.furniture.env import FurnitureEnv
+from sim_training.envs.furniture.scene import PhysicsOptions
+from sim_training.envs.furniture.simulation import MujocoSimulation
+from sim_training.envs.furniture.tasks import FurnitureConfig
+
+
+def make_mujoco_env(
+    config: FurnitureConfig, n_envs: int, threads: int = 1, options: PhysicsOptions | None = None
+) -> FurnitureEnv[MujocoSimulation]:
+    """A furniture task on MuJoCo's CPU threads, whatever simulator the settings name.
+
+    Raises:
+        ConfigError: n_envs or threads below 1.
+    """
+    return FurnitureEnv(config, MujocoSimulation(config.task, n_envs, threads, options))
+
+
+def make_furniture_env(
+    config: FurnitureConfig, n_envs: int, threads: int = 1
+) -> FurnitureEnv[MujocoSimulation]:
+    """A furniture task on the simulator that its settings name.
+
+    Raises:
+        ConfigError: n_envs or threads below 1.
+    """
+    return make_mujoco_env(config, n_envs, threads)

@@ -1,0 +1,68 @@
+# Copyright 2026 The dppo_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The furniture tasks by name, and their settings. No simulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dppo_ros.core.errors import ConfigError, unknown_name_message
+from sim_training.envs.furniture.one_leg.task import ONE_LEG
+from sim_training.envs.furniture.starts import DISTRIBUTIONS, START_RANGES
+from sim_training.envs.furniture.task import FurnitureTask
+
+TASKS = {task.name: task for task in (ONE_LEG,)}
+"""Task name -> task."""
+
+SIMULATORS = ("mujoco",)
+"""Names of the simulators that can run the tasks."""
+
+
+@dataclass(frozen=True)
+class FurnitureConfig:
+    """Settings of a furniture task.
+
+    Attributes:
+        name: selects the task.
+        randomness: level of the start states, see ``starts.START_RANGES``.
+        starts: ``uniform`` scatters the parts, ``pushed`` pushes them from their nominal poses.
+        max_episode_steps: control steps (10 Hz) until truncation; default: the task's own limit.
+        terminate_on_success: end the episode when assembled; the reference runs on to the limit.
+        simulator: ``mujoco`` runs anywhere.
+    """
+
+    name: Literal["one_leg"] = "one_leg"
+    randomness: Literal["low", "med"] = "low"
+    starts: Literal["uniform", "pushed"] = "uniform"
+    max_episode_steps: int | None = None
+    terminate_on_success: bool = True
+    simulator: Literal["mujoco"] = "mujoco"
+
+    def __post_init__(self) -> None:
+        """Refuse what no task can run.
+
+        Raises:
+            ConfigError: a value is unknown or out of range.
+        """
+        for what, value, allowed in (
+            ("furniture task", self.name, TASKS),
+            ("randomness", self.randomness, START_RANGES),
+            ("start distribution", self.starts, DISTRIBUTIONS),
+            ("simulator", self.simulator, SIMULATORS),
+        ):
+            if value not in allowed:
+                raise ConfigError(unknown_name_message(what, value, allowed))
+        if self.max_episode_steps is not None and self.max_episode_steps < 1:
+            raise ConfigError(f"max_episode_steps = {self.max_episode_steps}, must be at least 1")
+
+    @property
+    def task(self) -> FurnitureTask:
+        """The task itself."""
+        return TASKS[self.name]
+
+    @property
+    def episode_steps(self) -> int:
+        """Control steps until truncation."""
+        limit = self.max_episode_steps
+        return self.task.max_episode_steps if limit is None else limit
