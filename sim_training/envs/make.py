@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Union
 from dppo_ros.core.errors import EnvironmentUnavailableError
 from sim_training.envs.announced import (
     MISSING,
+    AnnouncedFurnitureConfig,
     AvoidingConfig,
     KitchenConfig,
     RobomimicConfig,
@@ -37,6 +38,7 @@ EnvConfig = Union[  # noqa: UP007  (read at run time by tyro)
     KitchenConfig,
     RobomimicConfig,
     AvoidingConfig,
+    AnnouncedFurnitureConfig,
 ]
 """Configuration of any task; the field `name` says which."""
 
