@@ -30,11 +30,15 @@ from scipy import stats
 
 from dppo_ros.core.errors import DataError
 from sim_training.metrics import read_metrics
+from sim_training.success_curves import (
+    COLOURS,
+    STEP,
+    read_success_group,
+    write_success_curves,
+)
 
 FloatArray = NDArray[np.float64]
-_COLOURS = ("#e4572e", "#2a7f9e", "#3a9d6e", "#8a5fb0", "#e9a23b")
 _POINTS = 200
-_STEP = "charts/global_step"
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,9 @@ class CompareConfig:
     """What to draw over environment steps."""
     window: int = 5
     """Iterations of the running mean that smooths each curve."""
+    success: bool = False
+    """Draw success with Wilson intervals instead: training episodes (needs
+    train.reset_at_iteration) and every evaluation in the run directories."""
     title: str = "Learning curves"
     out: Path = Path("curves.png")
     """Picture to write; a JSON file with the numbers is written beside it."""
@@ -102,6 +109,8 @@ def run_compare(config: CompareConfig) -> int:
             'nothing to compare; give --groups "LABEL=PATTERN", as in "DPPO=runs/hopper_dppo_*"'
         )
     starts = dict(_labelled(text) for text in config.starts)
+    if config.success:
+        return _compare_success(config, starts)
     groups = [_read_group(text, config, starts) for text in config.groups]
     config.out.parent.mkdir(parents=True, exist_ok=True)
     _draw(groups, config)
@@ -113,6 +122,20 @@ def run_compare(config: CompareConfig) -> int:
     else:
         _print(summary, config.title)
         print(config.out)
+    return 0
+
+
+def _compare_success(config: CompareConfig, starts: dict[str, str]) -> int:
+    groups = []
+    for text in config.groups:
+        label, runs = _find_runs(text)
+        start = Path(starts[label]) if label in starts else None
+        groups.append(read_success_group(label, runs, start, max(config.window, 1)))
+    lines = write_success_curves(groups, config.title, config.out)
+    if config.json:
+        print(config.out.with_suffix(".json").read_text(encoding="utf-8"), end="")
+    else:
+        print("\n".join([*lines, str(config.out)]))
     return 0
 
 
@@ -143,7 +166,7 @@ def band(group: Group) -> tuple[FloatArray, FloatArray, FloatArray]:
     return grid, table.mean(0), factor * table.std(0, ddof=1)
 
 
-def _read_group(text: str, config: CompareConfig, starts: dict[str, str]) -> Group:
+def _find_runs(text: str) -> tuple[str, list[Path]]:
     label, pattern = _labelled(text)
     runs = sorted(path for path in Path().glob(pattern) if (path / "metrics.jsonl").is_file())
     if not runs:
@@ -151,6 +174,11 @@ def _read_group(text: str, config: CompareConfig, starts: dict[str, str]) -> Gro
             f"{pattern!r} (group {label!r}) matches no run directory with a metrics.jsonl; train "
             "first, or correct the pattern"
         )
+    return label, runs
+
+
+def _read_group(text: str, config: CompareConfig, starts: dict[str, str]) -> Group:
+    label, runs = _find_runs(text)
     start = _mean_return(Path(starts[label])) if label in starts else None
     curves = tuple(_read_curve(run, config) for run in runs)
     finals = tuple(value for run in runs for value in _final_return(run))
@@ -159,11 +187,11 @@ def _read_group(text: str, config: CompareConfig, starts: dict[str, str]) -> Gro
 
 def _read_curve(run: Path, config: CompareConfig) -> tuple[FloatArray, FloatArray]:
     rows = [row for row in read_metrics(run / "metrics.jsonl") if config.metric in row]
-    if not rows or _STEP not in rows[0]:
+    if not rows or STEP not in rows[0]:
         raise DataError(
-            f"{run} has no {config.metric!r} over {_STEP!r}; choose --metric among its metrics"
+            f"{run} has no {config.metric!r} over {STEP!r}; choose --metric among its metrics"
         )
-    steps = np.array([row[_STEP] for row in rows], dtype=np.float64)
+    steps = np.array([row[STEP] for row in rows], dtype=np.float64)
     values = np.array([row[config.metric] for row in rows], dtype=np.float64)
     return steps, _running_mean(values, config.window)
 
@@ -203,7 +231,7 @@ def _finite(value: float) -> float | None:
 def _draw(groups: Sequence[Group], config: CompareConfig) -> None:
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.subplots()
-    for group, colour in zip(groups, _COLOURS * len(groups), strict=False):
+    for group, colour in zip(groups, COLOURS * len(groups), strict=False):
         steps, mean, half = band(group)
         name = f"{group.label} ({len(group.curves)} seeds)"
         axes.plot(steps, mean, color=colour, lw=1.8, label=name)

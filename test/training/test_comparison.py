@@ -21,6 +21,7 @@ from sim_training.comparison import (
     run_compare,
     summarise,
 )
+from sim_training.success_curves import RATE, STEP, Point, pooled
 
 
 def write_run(folder: Path, values: list[float], final: float | None) -> None:
@@ -101,3 +102,57 @@ def test_what_cannot_be_compared_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     write_run(tmp_path / "runs" / "a", [1.0], None)
     with pytest.raises(DataError, match="no 'charts/none'"):
         run_compare(CompareConfig(groups=("A=runs/*",), metric="charts/none"))
+
+
+def write_success_run(folder: Path, rates: list[float]) -> None:
+    folder.mkdir(parents=True)
+    rows = [{"iteration": i + 1, STEP: 100.0 * (i + 1), RATE: rate} for i, rate in enumerate(rates)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "config.yaml").write_text("train: {n_envs: 4}\n")
+
+
+def write_evaluation(path: Path, iteration: int, wins: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    episodes = [{"seed": seed, "success": win == "1"} for seed, win in enumerate(wins)]
+    path.write_text(json.dumps({"iteration": iteration, "episodes": episodes}))
+    return path
+
+
+def test_success_is_pooled_over_window_and_runs() -> None:
+    first = [Point(10, 1, 4), Point(20, 2, 4), Point(30, 4, 4)]
+    second = [Point(10, 3, 4), Point(22, 0, 4)]
+    assert pooled([first, second], window=2) == (Point(10, 4, 8), Point(22, 6, 16))
+    assert pooled([first], window=1) == tuple(first)
+
+
+def test_success_curves_hold_evaluations_and_paired_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    start = write_evaluation(tmp_path / "start.json", 9, "1000000000")
+    for name, wins in (("a", "0111111100"), ("b", "0100000000")):
+        write_success_run(tmp_path / name, [0.25, 0.5])
+        write_evaluation(tmp_path / name / "eval" / "x" / "evaluation.json", 2, wins)
+    out = tmp_path / "docs" / "success.png"
+    config = CompareConfig(
+        groups=("A=a", "B=b"), starts=(f"A={start}",), window=1, success=True, out=out
+    )
+    assert run_compare(config) == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
+    content = json.loads(out.with_suffix(".json").read_text())
+    group = content["groups"][0]
+    assert [point["successes"] for point in group["training"]] == [1, 2]
+    assert [(p["steps"], p["successes"]) for p in group["evaluated"]] == [(0, 1), (200, 7)]
+    # Seven mended, one lost: 2 (1 + 8) / 2**8.
+    assert group["first_to_last"]["p_value"] == pytest.approx(18 / 256)
+    assert (content["between_last"][0]["gained"], content["between_last"][0]["lost"]) == (6, 0)
+    assert "7 mended, 1 lost" in capsys.readouterr().out
+
+
+def test_success_without_logged_rate_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "a", [1.0], None)
+    with pytest.raises(DataError, match="reset_at_iteration"):
+        run_compare(CompareConfig(groups=("A=a",), success=True, out=tmp_path / "x.png"))
