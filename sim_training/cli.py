@@ -95,6 +95,7 @@ def _commands() -> dict[str, Command]:
         "data generate": Command("record an expert, or a medium locomotion policy", _data_generate),
         "data import": Command("training data of the reference implementation", _data_import),
         "data check": Command("look for defects in demonstrations", _data_check),
+        "data starts": Command("where the parts of a furniture task start", _data_starts),
         "demo": Command("the whole job in a few minutes", _demo),
         "doctor": Command("what this machine can run and what is missing", _doctor),
         "compare": Command("learning curves of several runs with intervals", _compare),
@@ -265,6 +266,14 @@ def _data_check(words: list[str]) -> int:
     if words and not words[0].startswith("-"):
         words = ["--dataset", *words]
     return run_check(parse(CheckConfig(), words, "dppo data check"))
+
+
+def _data_starts(words: list[str]) -> int:
+    from sim_training.data.starts import StartsConfig, run_starts
+
+    if words and not words[0].startswith("-"):
+        words = ["--task", *words]
+    return run_starts(parse(StartsConfig(), words, "dppo data starts"))
 
 
 def _demo(words: list[str]) -> int:
