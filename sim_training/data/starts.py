@@ -178,7 +178,7 @@ def _draw_panel(axis: Axes, task: FurnitureTask, sample: StartSample) -> None:
         nominal = 1e3 * task.nominal_poses[name][:2]
         place = nominal + 1e3 * sample.rest[:, index, :2]
         yaw = sample.rest[:, index, 2]
-        axis.scatter(*place.T, s=5, color=colour, label=name, zorder=3)
+        axis.scatter(place[:, 0], place[:, 1], s=5, color=colour, label=name, zorder=3)
         # Nominal heading is drawn away from the robot (+y); a needle turns with the part.
         needle = _NEEDLE_MM * np.column_stack([-np.sin(yaw), np.cos(yaw)])
         for start, tip in zip(place[:_SHOWN_NEEDLES], needle[:_SHOWN_NEEDLES], strict=True):
