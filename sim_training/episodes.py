@@ -14,11 +14,24 @@ from typing import TypeAlias
 import numpy as np
 
 from sim_training.envs.chunk import ChunkEnv
-from sim_training.envs.protocol import ChunkStep, Float32Array, IntArray, Observation
+from sim_training.envs.protocol import (
+    BoolArray,
+    ChunkStep,
+    Float32Array,
+    IntArray,
+    Observation,
+)
 from sim_training.evaluation_result import Episode
 
 Act: TypeAlias = Callable[[Observation, IntArray], Float32Array]
-"""From what n environments observe and the seeds (n,) of their episodes to chunks (n, h, A)."""
+"""From what n environments observe and the seeds (n,) of their episodes to chunks (n, h, A).
+
+An episode that is repeated, because a simulator lost it, comes with its seed plus a multiple of
+`REPETITION`, so that it can be told from the one that was lost.
+"""
+
+REPETITION = 2**40
+"""More than any seed."""
 
 
 class EpisodeNoise:
@@ -36,7 +49,7 @@ class EpisodeNoise:
         for index, seed in enumerate(seeds):
             if int(seed) != self._seeds[index]:
                 self._seeds[index] = int(seed)
-                self._generators[index] = np.random.default_rng([int(seed), 1])
+                self._generators[index] = np.random.default_rng([int(seed) % REPETITION, 1])
             blocks.append(self._generators[index].standard_normal(self._shape, dtype=np.float32))
         return np.stack(blocks)
 
@@ -57,10 +70,12 @@ def run_episodes(
     """
     observation = env.reset()
     episodes: list[Episode] = []
+    repeated = np.zeros(env.n_envs, dtype=np.int64)
     while len(episodes) < n_episodes:
-        outcome = env.step(act(observation, env.seed_of))
+        outcome = env.step(act(observation, env.seed_of + REPETITION * repeated))
         observation = outcome.observation
         episodes.extend(_finished(outcome))
+        repeated = np.where(outcome.ended, (repeated + 1) * _lost(outcome), repeated)
         if on_step is not None:
             on_step(outcome)
     return tuple(sorted(episodes, key=lambda e: e.seed))
@@ -76,5 +91,11 @@ def _finished(outcome: ChunkStep) -> list[Episode]:
             steps=int(info["episode_steps"][i]),
             reward=float(info["episode_reward"][i]),
         )
-        for i in np.flatnonzero(outcome.ended)
+        for i in np.flatnonzero(outcome.ended & ~_lost(outcome))
     ]
+
+
+def _lost(outcome: ChunkStep) -> BoolArray:
+    """(n_envs,) the simulator failed and took the episode with it; it will be run again."""
+    none = np.zeros(len(outcome.ended), dtype=bool)
+    return np.asarray(outcome.info.get("lost", none), dtype=bool)

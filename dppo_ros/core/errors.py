@@ -60,6 +60,10 @@ class EnvironmentUnavailableError(DppoError):
     """A simulator or another optional part is not installed on this machine."""
 
 
+class SimulatorError(DppoError):
+    """A simulator in a process of its own could not start, failed, hung or died too often."""
+
+
 class DistributedError(DppoError):
     """The processes of one run do not find each other, lost one of them, or disagree."""
 

@@ -102,6 +102,7 @@ class ChunkEnv:
         self._episode_steps = np.zeros(n, dtype=np.int64)
         self._success = np.zeros(n, dtype=bool)
         self._phase = np.zeros(n, dtype=np.int8)
+        self._failed: dict[str, BoolArray] = {}
 
     @property
     def restorable(self) -> bool:
@@ -137,14 +138,16 @@ class ChunkEnv:
         reward = np.zeros(n, dtype=np.float32)
         terminated, truncated = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
         steps = np.zeros(n, dtype=np.int64)
+        self._failed = {}
         whole = self._whole_chunk(raw, running)
         for index in range(self.act_steps):
             if not running.any():
                 break
             outcome = whole[index] if whole else self.step_env.step(raw[:, index], running)
-            reward[running] += outcome.reward[running]
-            steps += running
-            self._push(running, outcome.observation)
+            moved = running & ~self._note_failures(outcome, running)
+            reward[moved] += outcome.reward[moved]
+            steps += moved
+            self._push(moved, outcome.observation)
             # A longer history needs every image; otherwise the one after the chunk is enough.
             if self._images is not None and self._images.img_cond_steps > 1:
                 self._images.push(running)
@@ -160,6 +163,8 @@ class ChunkEnv:
         info = self._info(steps)
         final = self.observe()
         ended = terminated | truncated
+        for env_id in np.flatnonzero(self._failed.get("lost", ())):
+            self.seeds.give_back(int(self._seed[env_id]))
         if ended.any():
             self._start(np.flatnonzero(ended))
         return ChunkStep(self.observe(), reward, terminated, truncated, final, info)
@@ -262,6 +267,15 @@ class ChunkEnv:
         self._success[chosen] = False
         self._phase[chosen] = 0
 
+    def _note_failures(self, outcome: StepOutcome, running: BoolArray) -> BoolArray:
+        """Remember what failed in this step; returns where it was lost, so nothing moved."""
+        for name in ("lost", "diverged"):
+            if name in outcome.info:
+                before = self._failed.get(name, np.zeros(self.n_envs, dtype=bool))
+                self._failed[name] = before | (running & outcome.info[name])
+        lost = outcome.info.get("lost", np.zeros(self.n_envs, dtype=bool))
+        return np.asarray(running & lost, dtype=bool)
+
     def _info(self, steps: IntArray) -> dict[str, np.ndarray]:
         return {
             "success": self._success.copy(),
@@ -271,4 +285,5 @@ class ChunkEnv:
             "seed": self._seed.copy(),
             "steps": steps,
             "parked": self._parked.copy(),
+            **self._failed,
         }

@@ -8,6 +8,7 @@ Simulators are imported only when their task is chosen, so that missing packages
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from dppo_ros.core.errors import EnvironmentUnavailableError
@@ -67,7 +68,7 @@ def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:
             has no adapter for it.
     """
     if isinstance(config, ToyReachConfig):
-        return ToyReachEnv(config, n_envs)
+        return _make_toy(config, n_envs, threads)
     if isinstance(config, ToyReachPixelsConfig):
         return ToyReachPixelsEnv(config, n_envs)
     try:
@@ -97,6 +98,16 @@ def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:
         f"task {config.name!r} needs {MISSING[type(config)]}, for which this version has no "
         f"adapter; tasks that run: {', '.join(SIMULATORS)}"
     )
+
+
+def _make_toy(config: ToyReachConfig, n_envs: int, threads: int) -> StepEnv:
+    if not config.remote:
+        return ToyReachEnv(config, n_envs)
+    from sim_training.envs.remote import RemoteTask, open_remote_env
+
+    python = config.worker.python or Path(sys.executable)
+    task = RemoteTask("toy", python, config.task_settings())
+    return open_remote_env(task, n_envs, threads, config.worker)
 
 
 def make_env_config(values: dict[str, Any]) -> EnvConfig:

@@ -45,7 +45,10 @@ class StepOutcome:
         terminated: (n_envs,) the task ended (success or failure).
         truncated: (n_envs,) the time limit was reached.
         info: per-environment arrays (n_envs,): always "success" (bool) and "phase" (int8, the
-            furthest phase of `StepEnv.phase_names` reached so far in the episode).
+            furthest phase of `StepEnv.phase_names` reached so far in the episode). Simulators in
+            processes of their own add "lost" (bool: the simulator failed and took the episode
+            with it, which `truncated` ends) and "diverged" (bool: truncated because a number was
+            not finite).
     """
 
     observation: Float32Array
@@ -198,7 +201,8 @@ class ChunkStep:
         final_observation: true last observation; only rows where `ended` are meaningful.
         info: arrays (n_envs,). Always: "success", "phase", "episode_reward", "episode_steps",
             "seed" (of the episode the chunk belonged to), "steps" (control steps executed in this
-            chunk) and "parked" (no further episode was available).
+            chunk) and "parked" (no further episode was available). Where the simulator tells
+            them: "lost" and "diverged", as in `StepOutcome`.
     """
 
     observation: Observation

@@ -17,6 +17,10 @@ class SeedSource(Protocol):
         """Return the seed of an environment's next episode, or None when there is none."""
         ...
 
+    def give_back(self, seed: int) -> None:
+        """Take in the seed of an episode that a failing simulator lost."""
+        ...
+
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the stream."""
         ...
@@ -52,6 +56,9 @@ class SeedStream:
         sequence = np.random.SeedSequence([self._base_seed % 2**32, env, count])
         return int(sequence.generate_state(1)[0])
 
+    def give_back(self, seed: int) -> None:
+        """Nothing: there are always more episodes."""
+
     def state_dict(self) -> dict[str, Any]:
         """Return base seed, number of the first environment and episodes begun by each."""
         return {
@@ -80,6 +87,10 @@ class SeedList:
             return None
         self._count += 1
         return self._seeds[self._count - 1]
+
+    def give_back(self, seed: int) -> None:
+        """Hand this seed out once more, next."""
+        self._seeds.insert(self._count, seed)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the seeds and how many were given out."""

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.spec import VectorSpec
 from sim_training.envs.protocol import BoolArray, Float32Array, IntArray, StepOutcome
-from sim_training.envs.toy import ARENA_M, ToyReachConfig, ToyReachEnv
+from sim_training.envs.toy import ToyReachConfig, ToyReachEnv
+from sim_training.remote_worker.toy import ARENA_M
 
 _PAPER, _POINT, _GOAL = (
     np.array(colour, dtype=np.float32).reshape(3, 1, 1)

@@ -25,7 +25,8 @@ class EpisodeStatistics:
 
     With a reset at every iteration the finished episodes are a biased sample (quick successes are
     counted more often), so the outcome of each environment's first episode is kept as well; one
-    that did not finish counts as a failure.
+    that did not finish counts as a failure. An episode that a failing simulator lost counts as
+    none; the one after it takes its place.
     """
 
     n_envs: int
@@ -34,6 +35,8 @@ class EpisodeStatistics:
     successes: list[bool] = field(default_factory=list)
     phases: list[int] = field(default_factory=list)
     env_steps: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    """Episodes that the simulator "lost" or that "diverged", where it tells."""
 
     def __post_init__(self) -> None:
         """Nothing has ended yet."""
@@ -44,9 +47,14 @@ class EpisodeStatistics:
         """Take in one chunk step."""
         info = outcome.info
         self.env_steps += int(info["steps"].sum())
+        lost = info.get("lost", np.zeros(self.n_envs, dtype=bool))
         self._first_success |= self._first_open & info["success"]
-        self._first_open &= ~outcome.ended
-        for i in np.flatnonzero(outcome.ended):
+        self._first_success &= ~(self._first_open & lost)
+        self._first_open &= ~outcome.ended | lost
+        for name in ("lost", "diverged"):
+            if name in info:
+                self.failures[name] = self.failures.get(name, 0) + int(info[name].sum())
+        for i in np.flatnonzero(outcome.ended & ~lost):
             self.rewards.append(float(info["episode_reward"][i]))
             self.lengths.append(int(info["episode_steps"][i]))
             self.successes.append(bool(info["success"][i]))
@@ -64,12 +72,16 @@ class EpisodeStatistics:
             everywhere.successes += part.successes
             everywhere.phases += part.phases
             everywhere.env_steps += part.env_steps
+            for name, count in part.failures.items():
+                everywhere.failures[name] = everywhere.failures.get(name, 0) + count
         everywhere._first_success = np.concatenate([part._first_success for part in parts])
         return everywhere
 
     def metrics(self, fresh_start: bool) -> Metrics:
         """Return the summary; first-episode success only after a reset of all environments."""
         metrics: Metrics = {"charts/episodes": float(len(self.rewards))}
+        for name, count in self.failures.items():
+            metrics[f"charts/{name}_episodes"] = float(count)
         if self.rewards:
             metrics["charts/episodic_return"] = float(np.mean(self.rewards))
             metrics["charts/episodic_length"] = float(np.mean(self.lengths))
