@@ -18,6 +18,7 @@ import torch
 
 from sim_training.checkpoint import find_checkpoint
 from sim_training.config import EvalConfig, EvaluateConfig
+from sim_training.config_file import to_plain
 from sim_training.distributed import ALONE, World
 from sim_training.envs.chunk import ChunkEnv, ChunkSettings
 from sim_training.envs.make import EnvConfig, make_env_config, make_step_env
@@ -156,7 +157,7 @@ def run_evaluate(config: EvaluateConfig) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     report = {
         **result.to_json(),
-        "env": header.env if config.env is None else vars(config.env),
+        "env": header.env if config.env is None else to_plain(config.env),
         "checkpoint": loaded.checkpoint.path.name,
         "iteration": loaded.checkpoint.iteration,
         "weights": loaded.weights,

@@ -16,9 +16,6 @@ Legend: n environments, Do observation size, A action size, h control steps of a
 
 from __future__ import annotations
 
-import logging
-import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -30,17 +27,11 @@ from numpy.typing import NDArray
 
 from dppo_ros.core.errors import ConfigError, SimulatorError
 from dppo_ros.core.spec import VectorSpec
-from sim_training.envs.protocol import BoolArray, Float32Array, IntArray, StepEnv, StepOutcome
-from sim_training.envs.remote_process import (
-    WorkerFailure,
-    WorkerOrder,
-    WorkerProcess,
-    start_error,
-)
+from sim_training.envs.protocol import BoolArray, Float32Array, IntArray, StepOutcome
+from sim_training.envs.remote_process import WorkerFailure, WorkerOrder
+from sim_training.envs.remote_slot import WorkerSlot
 from sim_training.envs.worker_settings import WorkerSettings
 from sim_training.remote_worker.service import LARGEST_IMAGE_PX
-
-logger = logging.getLogger(__name__)
 
 _STEP_ARRAYS = ("observation", "reward", "terminated", "truncated", "success", "phase", "diverged")
 
@@ -58,59 +49,6 @@ class RemoteTask:
     adapter: str
     python: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-class WorkerSlot:
-    """A place for one worker process: environments `rows`, replaced when it fails."""
-
-    def __init__(self, order: WorkerOrder, rows: slice, settings: WorkerSettings) -> None:
-        """Start the first worker.
-
-        Raises:
-            SimulatorError: it could not start.
-        """
-        self.order, self.rows, self._settings = order, rows, settings
-        self.restarts = 0
-        self._failed_at: deque[float] = deque()
-        self.worker = self._start()
-
-    def replace(self, failure: WorkerFailure) -> None:
-        """Start another worker after a failure.
-
-        Raises:
-            SimulatorError: too many failures within the window, or it could not start.
-        """
-        now = time.monotonic()
-        self._failed_at.append(now)
-        while now - self._failed_at[0] > self._settings.restart_window_s:
-            self._failed_at.popleft()
-        failures = len(self._failed_at)
-        if failures > self._settings.max_restarts:
-            raise SimulatorError(
-                f"the {self.order.adapter} worker failed {failures} times within "
-                f"{self._settings.restart_window_s:g} s (worker.max_restarts is "
-                f"{self._settings.max_restarts}); the last time it {_sentence(failure)}"
-            ) from failure
-        logger.warning(
-            "%s worker %d %s; starting another one (failure %d, %d allowed), its running episodes "
-            "are lost",
-            self.order.adapter,
-            self.worker.pid,
-            _sentence(failure),
-            failures,
-            self._settings.max_restarts,
-        )
-        self.restarts += 1
-        self.worker = self._start()
-
-    def _start(self) -> WorkerProcess:
-        try:
-            worker = WorkerProcess(self.order)
-        except WorkerFailure as failure:
-            raise start_error(failure, self.order) from failure
-        rows = (self.rows.start, self.rows.stop - 1)
-        logger.info("%s worker %d: environments %d to %d", self.order.adapter, worker.pid, *rows)
-        return worker
 
 
 class RemoteEnv:
@@ -372,20 +310,6 @@ def open_remote_env(
     return (SavableRemoteEnv if savable else RemoteEnv)(slots, settings)
 
 
-def check_sizes(env: StepEnv, task: str, obs_dim: int, action_dim: int) -> None:
-    """Refuse a worker whose vectors are not those of the configured task.
-
-    Raises:
-        SimulatorError: another number of observations or actions.
-    """
-    found = (env.observation_spec.dim, env.action_spec.dim)
-    if found != (obs_dim, action_dim):
-        raise SimulatorError(
-            f"the worker of task {task!r} has {found[0]} observations and {found[1]} actions, but "
-            f"the task has {obs_dim} and {action_dim}; install the pinned version of its simulator"
-        )
-
-
 def _outcome(rows: Mapping[str, NDArray[Any]], index: int) -> StepOutcome:
     return StepOutcome(
         rows["observation"][index],
@@ -394,8 +318,3 @@ def _outcome(rows: Mapping[str, NDArray[Any]], index: int) -> StepOutcome:
         rows["truncated"][index],
         {name: rows[name][index] for name in ("success", "phase", "lost", "diverged")},
     )
-
-
-def _sentence(failure: WorkerFailure) -> str:
-    verb = {"hung": "gave ", "error": "raised ", "start": ""}.get(failure.kind, "")
-    return f"{verb}{failure}"
