@@ -15,7 +15,7 @@ from sim_training.envs.make import EnvConfig
 
 @dataclass(frozen=True)
 class BenchSimConfig:
-    """Speed of a simulated task, its scripted expert at work; for one_leg also of bare mj_step."""
+    """Speed of a task, its scripted expert at work; furniture also beside bare mj_step."""
 
     env: EnvConfig = field(default_factory=FurnitureConfig)
     n_envs: int = 16

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,23 +21,46 @@ from sim_training.envs.toy import ToyReachEnv, scripted_action
 
 if TYPE_CHECKING:
     from sim_training.envs.furniture.bare_physics import BarePhysics
-    from sim_training.envs.protocol import StepEnv
+    from sim_training.envs.protocol import StepEnv, StepOutcome
+
+    Expert = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+class _Timed:
+    """An environment whose steps are timed."""
+
+    def __init__(self, env: StepEnv) -> None:
+        self.env = env
+        self.elapsed_s = 0.0
+
+    def step(self, actions: NDArray[np.float32], active: NDArray[np.bool_]) -> StepOutcome:
+        begun = time.perf_counter()
+        outcome = self.env.step(actions, active)
+        self.elapsed_s += time.perf_counter() - begun
+        return outcome
 
 
 def bench_sim(config: BenchSimConfig) -> int:
-    """Measure and print simulator speed; only the environment's own steps are timed."""
+    """Measure and print simulator speed; only the environments' own steps are timed.
+
+    Where there is physics to compare with, the same episodes run step by step in turn on one
+    thread, on all threads and through bare ``mj_step``, so that a machine whose speed drifts
+    changes all of them alike.
+    """
     if config.n_steps < 1 or config.n_envs < 1:
         raise ConfigError(
             f"n_steps is {config.n_steps} and n_envs {config.n_envs}; both must be at least 1"
         )
     env = make_step_env(config.env, config.n_envs, config.env_threads)
-    begun = time.perf_counter()
-    observation = env.reset(np.arange(config.n_envs), np.arange(config.n_envs))
-    reset_s = time.perf_counter() - begun
+    expert, bare = _expert_and_physics(env)
+    timed = [_Timed(env)]
+    if bare is not None and config.env_threads > 1:
+        timed.append(_Timed(make_step_env(config.env, config.n_envs, 1)))
+    reset_s = _drive(timed, expert, bare, config.n_steps)
+    for one in timed:
+        one.env.close()
     cores = min(config.env_threads, config.n_envs, os.cpu_count() or 1)
-    n_steps = config.n_envs * config.n_steps
-    elapsed, bare = _drive(env, observation, config.n_steps)
-    env.close()
+    n_steps, elapsed = config.n_envs * config.n_steps, timed[0].elapsed_s
     values: dict[str, Value] = {
         "task": env.name,
         "n_envs": config.n_envs,
@@ -48,45 +71,55 @@ def bench_sim(config: BenchSimConfig) -> int:
         "reset_ms_per_env": 1e3 * reset_s / config.n_envs,
     }
     if bare is not None:
+        alone = timed[-1].elapsed_s
         values["physics_steps_per_s_per_core"] = bare.physics_steps / elapsed / cores
         values["bare_mj_step_per_s_per_core"] = bare.physics_steps / bare.elapsed_s
         values["share_of_bare_mj_step"] = bare.elapsed_s / (elapsed * cores)
+        values["one_thread_control_steps_per_s"] = n_steps / alone
+        values["one_thread_overhead_over_bare"] = alone / bare.elapsed_s - 1.0
+        values["speedup_by_threads"] = alone / elapsed
     print_values(values, config.json)
     return 0
 
 
 def _drive(
-    env: StepEnv, observation: NDArray[np.float32], n_steps: int
-) -> tuple[float, BarePhysics | None]:
-    """Let the scripted expert drive; episodes that end start anew.
+    timed: Sequence[_Timed], expert: Expert, bare: BarePhysics | None, n_steps: int
+) -> float:
+    """Let the scripted expert drive all environments alike; episodes that end start anew.
 
     Returns:
-        Seconds in the environment's steps, and the same physics alone where there is any.
+        Seconds that the first reset of the first environment took.
     """
-    expert, bare = _expert_and_physics(env)
-    active = np.ones(env.n_envs, dtype=bool)
-    elapsed = 0.0
-    next_seed = env.n_envs
+    n_envs = timed[0].env.n_envs
+    begun = time.perf_counter()
+    observation = timed[0].env.reset(np.arange(n_envs), np.arange(n_envs))
+    reset_s = time.perf_counter() - begun
+    for one in timed[1:]:
+        one.env.reset(np.arange(n_envs), np.arange(n_envs))
+    active = np.ones(n_envs, dtype=bool)
+    next_seed = n_envs
     for _ in range(n_steps):
         actions = expert(observation)
         if bare is not None:
             bare.remember()
-        begun = time.perf_counter()
-        outcome = env.step(actions, active)
-        elapsed += time.perf_counter() - begun
+        outcome = timed[0].step(actions, active)
         if bare is not None:
             bare.repeat()
+        for one in timed[1:]:
+            one.step(actions, active)
         observation = outcome.observation.copy()
         ended = np.flatnonzero(outcome.terminated | outcome.truncated)
         if len(ended):
-            observation[ended] = env.reset(ended, next_seed + np.arange(len(ended)))
+            seeds = next_seed + np.arange(len(ended))
+            for one in timed:
+                observation[ended] = one.env.reset(ended, seeds)
             next_seed += len(ended)
-    return elapsed, bare
+    return reset_s
 
 
 def _expert_and_physics(
     env: StepEnv,
-) -> tuple[Callable[[NDArray[np.float32]], NDArray[np.float32]], BarePhysics | None]:
+) -> tuple[Expert, BarePhysics | None]:
     """Return what drives a task, raw observations to raw actions, and its physics alone."""
     if isinstance(env, ToyReachEnv):
         rng = np.random.default_rng(0)

@@ -43,6 +43,18 @@ def test_simulator_speed_and_its_share_of_plain_steps(capsys: pytest.CaptureFixt
     assert physics == pytest.approx(50 * control)
     share = physics / values["bare_mj_step_per_s_per_core"]
     assert values["share_of_bare_mj_step"] == pytest.approx(share)
+    assert values["one_thread_overhead_over_bare"] == pytest.approx(1 / share - 1)
+    assert values["speedup_by_threads"] == 1.0
+
+
+def test_threads_run_the_same_episodes_beside_one_thread(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert bench_sim(BenchSimConfig(n_envs=3, env_threads=2, n_steps=8, json=True)) == 0
+    values = json.loads(capsys.readouterr().out)
+    gain = values["control_steps_per_s"] / values["one_thread_control_steps_per_s"]
+    assert values["speedup_by_threads"] == pytest.approx(gain)
+    assert values["one_thread_overhead_over_bare"] > -0.5
 
 
 def test_tasks_without_physics_have_no_yardstick(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,5 +24,12 @@ def geometric_jacobian(
         tool_position: (n, 3) m.
     """
     lever = tool_position[:, None, :] - joint_anchors
-    linear = np.cross(joint_axes, lever)
-    return np.swapaxes(np.concatenate([linear, joint_axes], axis=-1), -1, -2)
+    ahead, behind = [1, 2, 0], [2, 0, 1]
+    jacobian = np.empty((len(lever), 6, lever.shape[1]))
+    # The cross product axis x lever by hand: np.cross takes three times as long on small arrays.
+    linear = (
+        joint_axes[..., ahead] * lever[..., behind] - joint_axes[..., behind] * lever[..., ahead]
+    )
+    jacobian[:, :3] = np.swapaxes(linear, -1, -2)
+    jacobian[:, 3:] = np.swapaxes(joint_axes, -1, -2)
+    return jacobian
