@@ -35,6 +35,7 @@ from dppo_ros.core.rotations import (
 from dppo_ros.core.spec import Field, VectorSpec
 
 ONE_LEG_PARTS: tuple[str, ...] = ("top", "leg1", "leg2", "leg3", "leg4")
+LAMP_PARTS: tuple[str, ...] = ("lamp_base", "lamp_bulb", "lamp_hood")
 OBSTACLE = "obstacle"
 POSE_SUFFIX = "_pose"
 
@@ -56,6 +57,11 @@ REFERENCE_QUATERNIONS: dict[str, NDArray[np.float64]] = {
     "leg3": np.array([0.0, -_HALF, 0.0, _HALF]),
     # Half-way between lying at its start pose and standing assembled in the tray.
     "leg4": np.array([0.0, -2.0, 1.0, 1.0]) / np.sqrt(6.0),
+    # Base and hood stand, their y axes down.
+    "lamp_base": np.array([_HALF, 0.0, 0.0, _HALF]),
+    "lamp_hood": np.array([_HALF, 0.0, 0.0, _HALF]),
+    # Between lying at its start pose and standing, at a yaw far from the one it ends up screwed in.
+    "lamp_bulb": np.array([-0.290, -0.346, 0.346, 0.822]),
     OBSTACLE: np.array([1.0, 0.0, 0.0, 0.0]),
 }
 """Per part, the tag-frame quaternion (xyzw) that decides which of q and -q is reported."""

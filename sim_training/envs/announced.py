@@ -39,7 +39,6 @@ TASK_SIZES = {
     "avoiding_m1": _AVOIDING,
     "avoiding_m2": _AVOIDING,
     "avoiding_m3": _AVOIDING,
-    "lamp": _FURNITURE,
     "round_table": _FURNITURE,
 }
 """Task name -> sizes, as in the published data sets."""
@@ -112,14 +111,14 @@ class AvoidingConfig(_Announced):
 class AnnouncedFurnitureConfig(_Announced):
     """Furniture assembly other than one_leg: two pairs of parts to join."""
 
-    name: Literal["lamp", "round_table"] = "lamp"
+    name: Literal["round_table"] = "round_table"
     randomness: Literal["low", "med"] = "low"
 
 
 MISSING = {
     KitchenConfig: "the Franka kitchen of the package gymnasium-robotics",
     RobomimicConfig: "the package robosuite with the tasks of robomimic",
-    AnnouncedFurnitureConfig: "scenes of the lamp and the round table",
+    AnnouncedFurnitureConfig: "a scene of the round table",
     AvoidingConfig: "the D3IL simulation (github.com/ALRhub/d3il)",
 }
 """Configuration class -> what its adapter would need."""

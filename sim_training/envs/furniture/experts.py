@@ -9,10 +9,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from sim_training.envs.furniture.lamp.expert import expert_actions as lamp
 from sim_training.envs.furniture.one_leg.expert import expert_actions as one_leg
 
 Expert = Callable[[NDArray[np.floating]], NDArray[np.float32]]
 """From raw observations (n, Do) to raw actions (n, 10); a function of nothing else."""
 
-EXPERTS: dict[str, Expert] = {"one_leg": one_leg}
+EXPERTS: dict[str, Expert] = {"one_leg": one_leg, "lamp": lamp}
 """Task name -> expert."""

@@ -19,6 +19,7 @@ import mujoco
 
 from dppo_ros.core.errors import ConfigError
 from sim_training.envs.furniture import geometry as geo
+from sim_training.envs.furniture.lamp import parts as lamp
 from sim_training.envs.furniture.mjcf import add_box, numbers
 from sim_training.envs.furniture.one_leg import parts as one_leg
 from sim_training.envs.furniture.panda import add_panda, add_panda_actuators
@@ -75,7 +76,10 @@ class _Parts:
     add: Callable[[ET.Element], None]
 
 
-_PARTS = {"one_leg": _Parts(one_leg.GEOM_CLASSES, one_leg.add_parts)}
+_PARTS = {
+    "lamp": _Parts(lamp.GEOM_CLASSES, lamp.add_parts),
+    "one_leg": _Parts(one_leg.GEOM_CLASSES, one_leg.add_parts),
+}
 
 
 def build_model(

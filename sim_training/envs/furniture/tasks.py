@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dppo_ros.core.errors import ConfigError, unknown_name_message
+from sim_training.envs.furniture.lamp.task import LAMP
 from sim_training.envs.furniture.one_leg.task import ONE_LEG
 from sim_training.envs.furniture.starts import DISTRIBUTIONS, START_RANGES
 from sim_training.envs.furniture.task import FurnitureTask
 
-TASKS = {task.name: task for task in (ONE_LEG,)}
+TASKS = {task.name: task for task in (ONE_LEG, LAMP)}
 """Task name -> task."""
 
 SIMULATORS = ("mujoco",)
@@ -32,7 +33,7 @@ class FurnitureConfig:
         simulator: ``mujoco`` runs anywhere.
     """
 
-    name: Literal["one_leg"] = "one_leg"
+    name: Literal["one_leg", "lamp"] = "one_leg"
     randomness: Literal["low", "med"] = "low"
     starts: Literal["uniform", "pushed"] = "uniform"
     max_episode_steps: int | None = None

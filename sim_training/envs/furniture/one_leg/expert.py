@@ -18,47 +18,39 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dppo_ros.core.observation import join_action
-from dppo_ros.core.rotations import (
-    FloatArray,
-    limit_rotation,
-    matrix_from_rotation_vector,
-    rotation_z,
+from dppo_ros.core.rotations import limit_rotation
+from sim_training.envs.furniture.expert_motions import (
+    CLOSE,
+    MAX_ROTATION_RAD,
+    MAX_TRANSLATION_M,
+    OPEN,
+    Goal,
+    angle_between,
+    carrot,
+    hand_rotation,
+    hop,
+    let_go,
+    shorten,
+    upright_hand,
 )
 from sim_training.envs.furniture.one_leg.expert_grasp import grasp
 from sim_training.envs.furniture.one_leg.expert_push import is_cornered, push
 from sim_training.envs.furniture.one_leg.expert_view import (
-    CLOSE,
-    OPEN,
     PEG_LENGTH_M,
-    Goal,
     View,
-    angle_between,
     decode,
-    hand_rotation,
-    hop,
     target_hole,
 )
 
-MAX_TRANSLATION_M = 0.06
-MAX_ROTATION_RAD = 0.35
-
 _SCREW_START_RAD = np.radians(50.0)
 _SCREW_END_RAD = np.radians(-48.0)
+_OPEN_WIDTH_M = 0.05
 
 
 def expert_actions(observations: NDArray[np.floating]) -> NDArray[np.float32]:
     """Expert actions (n, 10), raw units, for raw observations (n, 58)."""
-    return np.stack([_action(decode(row)) for row in observations]).astype(np.float32)
-
-
-def _action(view: View) -> FloatArray:
-    goal = choose_goal(view)
-    step = goal.position - view.tool
-    length = float(np.linalg.norm(step))
-    step *= min(1.0, MAX_TRANSLATION_M / max(length, 1e-9))
-    rotation = limit_rotation(view.base_from_tool, goal.base_from_tool, MAX_ROTATION_RAD)
-    return join_action(view.tool + step, rotation, np.float64(goal.gripper))
+    views = [decode(row) for row in observations]
+    return np.stack([carrot(view, choose_goal(view)) for view in views]).astype(np.float32)
 
 
 def choose_goal(view: View) -> Goal:
@@ -105,32 +97,13 @@ def _carry(view: View) -> Goal:
         lifted = float(np.clip((view.leg[2] - 0.10) / 0.03, 0.0, 1.0))
         crossing = lifted * float(np.clip((0.6 - tilt) / 0.3, 0.0, 1.0))
     step = np.array([*(crossing * offset), height - view.leg[2]])
-    step *= min(1.0, MAX_TRANSLATION_M / max(float(np.linalg.norm(step)), 1e-9))
+    step = shorten(step, MAX_TRANSLATION_M)
 
     freedom = float(np.clip((view.leg[2] - 0.04) / 0.05, 0.0, 1.0))
-    hand = limit_rotation(
-        view.base_from_tool, _upright_hand(view), max(1e-6, freedom * MAX_ROTATION_RAD)
-    )
+    upright = upright_hand(view, view.base_from_leg[:, 1], view.base_from_tray[:, 1])
+    hand = limit_rotation(view.base_from_tool, upright, max(1e-6, freedom * MAX_ROTATION_RAD))
     leg_from_tool_position = view.base_from_tool.T @ (view.leg - view.tool)
     return Goal(view.leg + step - hand @ leg_from_tool_position, hand, CLOSE)
-
-
-def _upright_hand(view: View) -> FloatArray:
-    """Hand goal that swings into the arm's plane first and then tips the leg upright.
-
-    Tipping takes joint 6 through pi, where joints 5 and 7 line up; it is harmless only while the
-    hand's heading lies in the vertical plane through the base axis and the tool.
-    """
-    azimuth = float(np.arctan2(view.tool[1], view.tool[0]))
-    swing = float(
-        np.arctan2(np.sin(azimuth - view.hand_heading), np.cos(azimuth - view.hand_heading))
-    )
-    axis, normal = view.base_from_leg[:, 1], view.base_from_tray[:, 1]
-    turn = np.cross(axis, normal)
-    angle = np.arctan2(np.linalg.norm(turn), axis @ normal)
-    share = float(np.clip((0.30 - abs(swing)) / 0.2, 0.0, 1.0))
-    tip = turn / max(float(np.linalg.norm(turn)), 1e-9) * angle * share
-    return np.asarray(rotation_z(swing) @ matrix_from_rotation_vector(tip) @ view.base_from_tool)
 
 
 # Letting go, regrasping from above and turning.
@@ -140,7 +113,7 @@ def _screw(view: View) -> Goal:
     axis_offset = view.tool - view.leg
     reach = float(np.hypot(axis_offset[0], axis_offset[1]))
     if view.hand_tilt > 0.35 and reach < 0.075 and axis_offset[2] < 0.075:
-        return _let_go(view)
+        return let_go(view, _OPEN_WIDTH_M)
     hole = view.tray + view.base_from_tray @ target_hole(view)
     if view.holding:
         if view.hand_yaw > _SCREW_END_RAD:
@@ -148,12 +121,6 @@ def _screw(view: View) -> Goal:
             return Goal(position, hand_rotation(view.hand_yaw - MAX_ROTATION_RAD), CLOSE)
         return Goal(view.tool, hand_rotation(view.hand_yaw), OPEN)
     return _regrasp(view)
-
-
-def _let_go(view: View) -> Goal:
-    if view.width < 0.05:
-        return Goal(view.tool, view.base_from_tool, OPEN)
-    return Goal(view.tool - 0.06 * view.base_from_tool[:, 2], view.base_from_tool, OPEN)
 
 
 def _regrasp(view: View) -> Goal:
@@ -171,6 +138,6 @@ def _regrasp(view: View) -> Goal:
         if angle < 0.09 and lateral < 0.006 and abs(offset[2]) < 0.008:
             return Goal(position, hand, CLOSE)
         # Open fingers clear the square leg all round: turn back in place.
-        turned = hand if view.width > 0.05 else view.base_from_tool
+        turned = hand if view.width > _OPEN_WIDTH_M else view.base_from_tool
         return Goal(position, turned, OPEN)
     return hop(view, Goal(position, hand, OPEN), float(view.leg[2]) + 0.07)

@@ -10,15 +10,17 @@ from __future__ import annotations
 import numpy as np
 
 from dppo_ros.core.rotations import FloatArray
-from sim_training.envs.furniture.one_leg import geometry as geo
-from sim_training.envs.furniture.one_leg.expert_view import (
+from sim_training.envs.furniture.expert_motions import (
     CLOSE,
     OPEN,
     Goal,
-    View,
     angle_between,
     hand_rotation,
     hop,
+)
+from sim_training.envs.furniture.one_leg import geometry as geo
+from sim_training.envs.furniture.one_leg.expert_view import (
+    View,
     target_hole,
 )
 

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from dppo_ros.core.rotations import FloatArray
-from sim_training.envs.furniture.one_leg import geometry as geo
-from sim_training.envs.furniture.one_leg.expert_view import (
+from sim_training.envs.furniture.expert_motions import (
     CLOSE,
     Goal,
-    View,
     angle_between,
     hand_rotation,
     hop,
+)
+from sim_training.envs.furniture.one_leg import geometry as geo
+from sim_training.envs.furniture.one_leg.expert_view import (
+    View,
 )
 
 _FINGER_HALF_M = 0.00875

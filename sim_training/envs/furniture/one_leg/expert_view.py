@@ -1,6 +1,6 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the scripted expert sees and the motions its stages share.
+"""What the scripted expert of ``one_leg`` sees.
 
 NumPy only. Poses are in the base frame (m, rotation matrices) unless a name says otherwise.
 """
@@ -17,29 +17,18 @@ from dppo_ros.core.observation import (
     base_pose_from_tag,
     furniture_observation_spec,
 )
-from dppo_ros.core.rotations import (
-    FloatArray,
-    limit_rotation,
-    matrix_from_rotation_6d,
-    rotation_vector_from_matrix,
-    rotation_x,
-    rotation_y,
-    rotation_z,
-)
+from dppo_ros.core.rotations import FloatArray, matrix_from_rotation_6d
+from sim_training.envs.furniture.expert_motions import Hand
 from sim_training.envs.furniture.one_leg import geometry as geo
 from sim_training.envs.furniture.task import corner_gaps, relative_pose
 
-OPEN, CLOSE = -1.0, 1.0
 PEG_LENGTH_M = 0.052
 
 
 @dataclass(frozen=True)
-class View:
+class View(Hand):
     """One observation, decoded into base-frame poses (m, rotation matrices)."""
 
-    tool: FloatArray
-    base_from_tool: FloatArray
-    width: float
     tray: FloatArray
     base_from_tray: FloatArray
     leg: FloatArray
@@ -53,36 +42,11 @@ class View:
     tray_from_leg: FloatArray
 
     @property
-    def hand_yaw(self) -> float:
-        """Heading of the hand's x axis about the vertical (rad)."""
-        return float(np.arctan2(self.base_from_tool[1, 0], self.base_from_tool[0, 0]))
-
-    @property
-    def hand_heading(self) -> float:
-        """Heading of the hand from its finger axis (rad); unlike the yaw, whatever the tilt."""
-        finger_axis = self.base_from_tool[:, 1]
-        return float(np.arctan2(finger_axis[0], -finger_axis[1]))
-
-    @property
-    def hand_tilt(self) -> float:
-        """Angle of the approach axis to straight down (rad)."""
-        return float(np.arccos(np.clip(-self.base_from_tool[2, 2], -1.0, 1.0)))
-
-    @property
     def holding(self) -> bool:
         """The leg is between closed fingers."""
         offset = self.base_from_leg.T @ (self.tool - self.leg)
         near = abs(offset[0]) < 0.018 and abs(offset[2]) < 0.018 and abs(offset[1]) < 0.035
         return bool(near and 0.024 < self.width < 0.0335)
-
-
-@dataclass(frozen=True)
-class Goal:
-    """Tool goal before it is shortened to a carrot."""
-
-    position: FloatArray
-    base_from_tool: FloatArray
-    gripper: float
 
 
 _SPEC = furniture_observation_spec()
@@ -117,16 +81,6 @@ def decode(observation: NDArray[np.floating]) -> View:
     )
 
 
-def hand_rotation(yaw: float, tilt: float = 0.0) -> FloatArray:
-    """Hand pointing down, turned by yaw and tilted back by tilt."""
-    return np.asarray(rotation_z(yaw) @ rotation_y(tilt) @ rotation_x(np.pi))
-
-
-def angle_between(first: FloatArray, second: FloatArray) -> float:
-    """Angle between two rotations (rad)."""
-    return float(np.linalg.norm(rotation_vector_from_matrix(first @ second.T)))
-
-
 def target_hole(view: View) -> FloatArray:
     """Tray-frame position (3,) on the axis of the hole the leg stands in, else of the best one.
 
@@ -139,23 +93,3 @@ def target_hole(view: View) -> FloatArray:
         return np.asarray(holes[np.argmin(distance)])
     in_base = holes @ view.base_from_tray.T
     return np.asarray(holes[np.argmax(in_base[:, 0] + in_base[:, 1])])
-
-
-def hop(view: View, goal: Goal, clearance_m: float, ramp_m: float = 0.03) -> Goal:
-    """Goal on a path that rises to the clearance height, crosses and comes down in a funnel.
-
-    The height asked for grows with the remaining horizontal and angular error; while the tool is
-    below it, horizontal motion is held back.
-    """
-    offset = goal.position[:2] - view.tool[:2]
-    error = float(np.linalg.norm(offset)) + 0.06 * angle_between(
-        view.base_from_tool, goal.base_from_tool
-    )
-    lift = np.clip((error - 0.006) / ramp_m, 0.0, 1.0) * (clearance_m - goal.position[2])
-    height = goal.position[2] + max(0.0, float(lift))
-    freedom = np.clip(1.0 - (height - view.tool[2] - 0.01) / 0.03, 0.0, 1.0)
-    position = np.array([*(view.tool[:2] + freedom * offset), height])
-    rotation = limit_rotation(
-        view.base_from_tool, goal.base_from_tool, max(1e-6, float(freedom) * np.pi)
-    )
-    return Goal(position, rotation, goal.gripper)
