@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.dppo_ros-installed
 REQUIREMENTS := requirements/base.txt requirements/robot.txt requirements/train.txt \
 	requirements/ros.txt requirements/perception.txt requirements/lerobot.txt \
-	requirements/dev.txt
+	requirements/warp.txt requirements/dev.txt
 # Words after `make demo DEMO_ARGS=...` and `make test TEST_ARGS=...` go to the program.
 DEMO_ARGS ?=
 TEST_ARGS ?=

@@ -17,7 +17,7 @@ from setuptools import find_packages, setup
 PACKAGE = "dppo_ros"
 ROOT = Path(__file__).resolve().parent
 SHARE = f"share/{PACKAGE}"
-EXTRAS = ("train", "ros", "gpu", "perception", "lerobot", "robomimic", "wandb", "dev")
+EXTRAS = ("train", "ros", "gpu", "warp", "perception", "lerobot", "robomimic", "wandb", "dev")
 
 
 def requirements(name: str) -> list[str]:

@@ -47,6 +47,7 @@ _OPTIONAL_GROUPS = {
     "perception": "cameras and tags",
     "robomimic": "robomimic demonstrations",
     "wandb": "experiment tracking",
+    "warp": "furniture tasks on a GPU",
 }
 _RENDER_PROBE = """
 import mujoco

@@ -27,7 +27,7 @@ from packaging.utils import canonicalize_name
 from dppo_ros.graph import NODES
 
 ROOT = Path(__file__).resolve().parents[2]
-DIRECT = ("robot", "train", "ros", "dev", "gpu", "perception", "robomimic", "wandb")
+DIRECT = ("robot", "train", "ros", "dev", "gpu", "perception", "robomimic", "wandb", "warp")
 PYTHONS = ("3.10", "3.11", "3.12")
 # Python modules that a rosdep key of another name provides.
 ROS_KEY = {"numpy": "python3-numpy", "yaml": "python3-yaml"}

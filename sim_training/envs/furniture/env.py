@@ -105,14 +105,18 @@ class FurnitureEnv(Generic[SimulatorT]):
 
     def _hold(self, ids: IntArray) -> None:
         """Put a held part back to its place, or let it go for good."""
+        self._let_go(ids)
+        still = ids[self._held[ids]]
+        if self.task.held is not None and len(still):
+            self.simulator.place_part(still, self.task.held.name, self._held_poses[still])
+
+    def _let_go(self, ids: IntArray) -> None:
+        """Note in which cells the part is no longer held."""
         held = self.task.held
         if held is None or not self._held[ids].any():
             return
         away = np.abs(self._tool_position[ids] - self._part_position(ids)).max(axis=-1)
         self._held[ids] &= (away > held.reach_m) & (self._steps[ids] < held.until_step)
-        still = ids[self._held[ids]]
-        if len(still):
-            self.simulator.place_part(still, held.name, self._held_poses[still])
 
     def _part_position(self, ids: IntArray) -> FloatArray:
         return base_pose_from_tag(self._held_poses[ids])[0]

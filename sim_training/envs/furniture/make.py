@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sim_training.envs.furniture.env import FurnitureEnv
 from sim_training.envs.furniture.scene import PhysicsOptions
 from sim_training.envs.furniture.simulation import MujocoSimulation
@@ -21,12 +23,16 @@ def make_mujoco_env(
     return FurnitureEnv(config, MujocoSimulation(config.task, n_envs, threads, options))
 
 
-def make_furniture_env(
-    config: FurnitureConfig, n_envs: int, threads: int = 1
-) -> FurnitureEnv[MujocoSimulation]:
+def make_furniture_env(config: FurnitureConfig, n_envs: int, threads: int = 1) -> FurnitureEnv[Any]:
     """A furniture task on the simulator that its settings name.
 
     Raises:
         ConfigError: n_envs or threads below 1.
+        ImportError: the simulator is not installed.
     """
+    if config.simulator == "warp":
+        from sim_training.envs.furniture.chunk_env import ChunkFurnitureEnv
+        from sim_training.envs.furniture.warp_simulation import WarpSimulation
+
+        return ChunkFurnitureEnv(config, WarpSimulation(config.task, n_envs))
     return make_mujoco_env(config, n_envs, threads)

@@ -19,22 +19,21 @@ from numpy.typing import NDArray
 
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.inverse_kinematics import differential_ik, latch_gripper
-from dppo_ros.core.observation import (
-    OBSTACLE,
-    RobotState,
-    base_pose_from_tag,
-    tag_pose_from_base,
-)
-from dppo_ros.core.rotations import FloatArray, matrix_from_quaternion, quaternion_from_matrix
+from dppo_ros.core.observation import RobotState
+from dppo_ros.core.rotations import FloatArray
 from sim_training.envs.furniture import geometry as geo
 from sim_training.envs.furniture.controller import geometric_jacobian
+from sim_training.envs.furniture.layout import (
+    ARM,
+    FINGERS,
+    CellLayout,
+    fence_position,
+    qpos_from_pose,
+)
 from sim_training.envs.furniture.scene import PhysicsOptions, build_model
 from sim_training.envs.furniture.starts import PUSH_DURATION_S, SETTLE_S, StartState
 from sim_training.envs.furniture.task import CONTROL_RATE_HZ, CellStates, FurnitureTask
 from sim_training.envs.protocol import BoolArray, IntArray
-
-ARM = slice(0, 7)
-FINGERS = slice(7, 9)
 
 
 @dataclass(frozen=True)
@@ -80,14 +79,8 @@ class MujocoSimulation:
         # Sleeping islands keep state outside the integration row, hence persistent.
         self._batch = Batch(self.model, n_envs, min(threads, n_envs), persistent=True)
         self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
-        self._part_qpos = {
-            name: self.model.joint(f"{name}_joint").qposadr[0] for name in task.parts
-        }
-        self._pose_columns = np.array([a + np.arange(7) for a in self._part_qpos.values()])
-        self._part_qvel = {name: self.model.joint(f"{name}_joint").dofadr[0] for name in task.parts}
-        self._part_bodies = [self.model.body(name).id for name in task.parts]
-        self._arm_bodies = [self.model.joint(name).id for name in geo.ARM_JOINTS]
-        self._tool = self.model.site("tool").id
+        self.layout = CellLayout(task, self.model)
+        self._tool = self.layout.tool
         bind = self._batch.bind
         self._qpos, self._qvel, self._ctrl = bind("qpos"), bind("qvel"), bind("ctrl")
         self._mocap_pos, self._mocap_quat = bind("mocap_pos"), bind("mocap_quat")
@@ -100,21 +93,16 @@ class MujocoSimulation:
         """Put the given cells into start states, gripper open, everything at rest."""
         self._batch.reset(env_ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
         for env_id, start in zip(env_ids, starts, strict=True):
-            self._qpos[env_id, ARM] = start.arm_joints
-            self._qpos[env_id, FINGERS] = self.task.max_gripper_width_m / 2
+            self._qpos[env_id] = self.layout.start_qpos(start)
             self._ctrl[env_id, ARM] = start.arm_joints
-            for name, address in self._part_qpos.items():
-                self._qpos[env_id, address : address + 7] = _qpos_row(start.tag_from_part[name])
-            position, _ = base_pose_from_tag(start.tag_from_part[OBSTACLE])
-            # The fence is symmetric: its tag pose is a pure half turn of the base axes.
-            self._mocap_pos[env_id, 0] = position
+            self._mocap_pos[env_id, 0] = fence_position(start)
             self._mocap_quat[env_id, 0] = (1.0, 0.0, 0.0, 0.0)
         self._gripper_closed[env_ids] = False
         self._ctrl[env_ids, FINGERS] = geo.GRIPPER_FORCE_N
         self._batch.forward(env_ids)
         pushed = [i for i, start in enumerate(starts) if start.wrenches]
         if pushed:
-            wrenches = np.stack([self._wrench_rows(starts[i]) for i in pushed])
+            wrenches = np.stack([self.layout.start_wrenches(starts[i]) for i in pushed])
             self._push(env_ids[pushed], wrenches)
             self.advance(env_ids[pushed], self._steps_in(SETTLE_S))
 
@@ -139,8 +127,8 @@ class MujocoSimulation:
 
     def place_part(self, env_ids: IntArray, name: str, tag_from_part: FloatArray) -> None:
         """Put a part of the given cells to poses (m, 7), at rest."""
-        position, velocity = self._part_qpos[name], self._part_qvel[name]
-        self._qpos[env_ids, position : position + 7] = _qpos_row(tag_from_part)
+        position, velocity = self.layout.part_qpos[name], self.layout.part_qvel[name]
+        self._qpos[env_ids, position : position + 7] = qpos_from_pose(tag_from_part)
         self._qvel[env_ids, velocity : velocity + 6] = 0.0
 
     def set_goal(
@@ -199,13 +187,10 @@ class MujocoSimulation:
         steps = self._steps_in(PUSH_DURATION_S)
         # The impulse stays right although the duration is rounded to physics steps.
         scale = PUSH_DURATION_S / (steps * self.options.timestep_s)
-        self._wrenches[np.ix_(env_ids, self._part_bodies)] = scale * wrenches
+        self._wrenches[np.ix_(env_ids, self.layout.part_bodies)] = scale * wrenches
         self.advance(env_ids, steps)
-        self._wrenches[np.ix_(env_ids, self._part_bodies)] = 0.0
+        self._wrenches[np.ix_(env_ids, self.layout.part_bodies)] = 0.0
         return steps
-
-    def _wrench_rows(self, start: StartState) -> FloatArray:
-        return np.stack([start.wrenches.get(name, np.zeros(6)) for name in self.task.parts])
 
     def _steps_in(self, seconds: float) -> int:
         return round(seconds / self.options.timestep_s)
@@ -228,14 +213,7 @@ class MujocoSimulation:
 
     def part_poses(self, env_ids: IntArray) -> dict[str, FloatArray]:
         """Tag-frame poses (m, 7) of every part and of the obstacle."""
-        # All objects in one go: a call costs as much for one as for all of them.
-        rows = self._qpos[env_ids][:, self._pose_columns]
-        position = np.concatenate([rows[..., :3], self._mocap_pos[env_ids]], axis=1)
-        rotation = np.empty((*position.shape, 3))
-        rotation[:, :-1] = matrix_from_quaternion(rows[..., [4, 5, 6, 3]])
-        rotation[:, -1] = _FENCE_ROTATION
-        poses = tag_pose_from_base(position, rotation)
-        return {name: poses[:, index] for index, name in enumerate(self.task.objects)}
+        return self.layout.part_poses(self._qpos[env_ids], self._mocap_pos[env_ids, 0])
 
     def coordinates(self, env_id: int) -> Coordinates:
         """Copy of where everything in one cell is."""
@@ -268,16 +246,7 @@ class MujocoSimulation:
 
     def _jacobian(self, env_ids: IntArray) -> FloatArray:
         return geometric_jacobian(
-            self._anchors[env_ids][:, self._arm_bodies],
-            self._axes[env_ids][:, self._arm_bodies],
+            self._anchors[env_ids][:, self.layout.arm_joints],
+            self._axes[env_ids][:, self.layout.arm_joints],
             self._site_pos[env_ids, self._tool],
         )
-
-
-_FENCE_ROTATION = base_pose_from_tag(np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]))[1]
-
-
-def _qpos_row(tag_from_part: FloatArray) -> FloatArray:
-    """Free-joint coordinates (..., 7), wxyz, of tag-frame poses (..., 7)."""
-    position, rotation = base_pose_from_tag(tag_from_part)
-    return np.concatenate([position, quaternion_from_matrix(rotation)[..., [3, 0, 1, 2]]], axis=-1)

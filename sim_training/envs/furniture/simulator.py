@@ -8,6 +8,7 @@ NumPy only; ``env.FurnitureEnv`` makes an environment out of any of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 
 from dppo_ros.core.rotations import FloatArray
 from sim_training.envs.furniture.starts import StartState
-from sim_training.envs.furniture.task import CellStates, FurnitureTask
-from sim_training.envs.protocol import IntArray
+from sim_training.envs.furniture.task import CellStates, FurnitureTask, HeldPart
+from sim_training.envs.protocol import BoolArray, IntArray
 
 
 class CellSimulator(Protocol):
@@ -71,4 +72,49 @@ class CellSimulator(Protocol):
 
     def close(self) -> None:
         """Release graphics and processes."""
+        ...
+
+
+@dataclass(frozen=True)
+class HeldParts:
+    """Which of m cells still hold their part before a chunk.
+
+    Attributes:
+        part: what is held, and when it is let go.
+        flags: (m,) it is held.
+        poses: (m, 7) where, tag frame.
+        steps: (m,) control steps since the start.
+    """
+
+    part: HeldPart
+    flags: BoolArray
+    poses: FloatArray
+    steps: IntArray
+
+
+class ChunkSimulator(CellSimulator, Protocol):
+    """A simulator that makes several control steps without returning to the caller."""
+
+    def control_chunk(
+        self,
+        env_ids: IntArray,
+        goal_position: FloatArray,
+        base_from_goal: FloatArray,
+        gripper: FloatArray,
+        held: HeldParts | None = None,
+        wrenches: FloatArray | None = None,
+    ) -> list[CellStates]:
+        """Advance the given cells by h control periods, each towards its own goal.
+
+        Args:
+            env_ids: (m,) cells.
+            goal_position: (m, h, 3) m, base frame.
+            base_from_goal: (m, h, 3, 3).
+            gripper: (m, h) latch commands.
+            held: parts to put back to their place before each period until they are let go.
+            wrenches: (m, h, parts, 6), see ``control_step``.
+
+        Returns:
+            True states after each period.
+        """
         ...

@@ -16,7 +16,7 @@ from sim_training.envs.furniture.task import FurnitureTask
 TASKS = {task.name: task for task in (ONE_LEG, LAMP)}
 """Task name -> task."""
 
-SIMULATORS = ("mujoco",)
+SIMULATORS = ("mujoco", "warp")
 """Names of the simulators that can run the tasks."""
 
 
@@ -30,7 +30,7 @@ class FurnitureConfig:
         starts: ``uniform`` scatters the parts, ``pushed`` pushes them from their nominal poses.
         max_episode_steps: control steps (10 Hz) until truncation; default: the task's own limit.
         terminate_on_success: end the episode when assembled; the reference runs on to the limit.
-        simulator: ``mujoco`` runs anywhere.
+        simulator: ``mujoco`` runs anywhere; ``warp`` is for thousands of cells on a GPU.
     """
 
     name: Literal["one_leg", "lamp"] = "one_leg"
@@ -38,7 +38,7 @@ class FurnitureConfig:
     starts: Literal["uniform", "pushed"] = "uniform"
     max_episode_steps: int | None = None
     terminate_on_success: bool = True
-    simulator: Literal["mujoco"] = "mujoco"
+    simulator: Literal["mujoco", "warp"] = "mujoco"
 
     def __post_init__(self) -> None:
         """Refuse what no task can run.
