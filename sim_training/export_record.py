@@ -44,7 +44,7 @@ def make_manifest(
     return BundleManifest(
         name=config.name or config.out.resolve().name,
         task=header.task,
-        simulator=header.env.get("simulator") or SIMULATORS.get(header.task, "unknown"),
+        simulator=_simulator(header.task, header.env),
         observation=header.observation_spec,
         action=header.action_spec,
         observation_normalizer=header.observation_normalizer,
@@ -72,6 +72,13 @@ def make_manifest(
         parity=parity,
         evaluation=_evaluation_record(config, loaded),
     )
+
+
+def _simulator(task: str, env: Mapping[str, Any]) -> str:
+    """Name of the simulator a policy comes from; a stand-in is never named like the original."""
+    name = str(env.get("simulator") or SIMULATORS.get(task, "unknown"))
+    stand_in = name == "isaac_gym" and env.get("isaac", {}).get("stand_in", False)
+    return f"{name} (MuJoCo stand-in)" if stand_in else name
 
 
 def _training_record(run_dir: Path, loaded: LoadedPolicy) -> dict[str, Any]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .service import Service
 
 ADAPTERS = {
+    "isaac_gym": "isaac_gym.adapter",
     "toy": "toy",
 }
 """Name -> module of this package with `make(settings, n_envs)`; imported only when chosen."""

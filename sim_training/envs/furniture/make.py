@@ -29,10 +29,16 @@ def make_furniture_env(config: FurnitureConfig, n_envs: int, threads: int = 1) -
     Raises:
         ConfigError: n_envs or threads below 1.
         ImportError: the simulator is not installed.
+        EnvironmentUnavailableError: the simulator is not installed.
+        SimulatorError: a simulator in a process of its own cannot start.
     """
     if config.simulator == "warp":
         from sim_training.envs.furniture.chunk_env import ChunkFurnitureEnv
         from sim_training.envs.furniture.warp_simulation import WarpSimulation
 
         return ChunkFurnitureEnv(config, WarpSimulation(config.task, n_envs))
+    if config.simulator == "isaac_gym":
+        from sim_training.envs.furniture.isaac_gym import make_isaac_env
+
+        return make_isaac_env(config, n_envs)
     return make_mujoco_env(config, n_envs, threads)

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dppo_ros.core.errors import ConfigError, unknown_name_message
+from sim_training.envs.furniture.isaac_config import IsaacGymSettings
 from sim_training.envs.furniture.lamp.task import LAMP
 from sim_training.envs.furniture.one_leg.task import ONE_LEG
 from sim_training.envs.furniture.starts import DISTRIBUTIONS, START_RANGES
@@ -16,7 +17,7 @@ from sim_training.envs.furniture.task import FurnitureTask
 TASKS = {task.name: task for task in (ONE_LEG, LAMP)}
 """Task name -> task."""
 
-SIMULATORS = ("mujoco", "warp")
+SIMULATORS = ("mujoco", "warp", "isaac_gym")
 """Names of the simulators that can run the tasks."""
 
 
@@ -30,7 +31,9 @@ class FurnitureConfig:
         starts: ``uniform`` scatters the parts, ``pushed`` pushes them from their nominal poses.
         max_episode_steps: control steps (10 Hz) until truncation; default: the task's own limit.
         terminate_on_success: end the episode when assembled; the reference runs on to the limit.
-        simulator: ``mujoco`` runs anywhere; ``warp`` is for thousands of cells on a GPU.
+        simulator: ``mujoco`` runs anywhere; ``warp`` is for thousands of cells on a GPU;
+            ``isaac_gym`` runs in an interpreter of its own.
+        isaac: how the Isaac Gym worker runs, for that simulator.
     """
 
     name: Literal["one_leg", "lamp"] = "one_leg"
@@ -38,7 +41,8 @@ class FurnitureConfig:
     starts: Literal["uniform", "pushed"] = "uniform"
     max_episode_steps: int | None = None
     terminate_on_success: bool = True
-    simulator: Literal["mujoco", "warp"] = "mujoco"
+    simulator: Literal["mujoco", "warp", "isaac_gym"] = "mujoco"
+    isaac: IsaacGymSettings = field(default_factory=IsaacGymSettings)
 
     def __post_init__(self) -> None:
         """Refuse what no task can run.
