@@ -62,6 +62,10 @@ REFERENCE_QUATERNIONS: dict[str, NDArray[np.float64]] = {
     "lamp_hood": np.array([_HALF, 0.0, 0.0, _HALF]),
     # Between lying at its start pose and standing, at a yaw far from the one it ends up screwed in.
     "lamp_bulb": np.array([-0.290, -0.346, 0.346, 0.822]),
+    # The top stays flat; the leg's is half-way between lying and standing; the base stands.
+    "round_table_top": np.array([0.0, 1.0, 0.0, 0.0]),
+    "round_table_leg": np.array([-np.sin(np.pi / 8), 0.0, 0.0, np.cos(np.pi / 8)]),
+    "round_table_base": np.array([1.0, 0.0, 0.0, 0.0]),
     OBSTACLE: np.array([1.0, 0.0, 0.0, 0.0]),
 }
 """Per part, the tag-frame quaternion (xyzw) that decides which of q and -q is reported."""

@@ -64,7 +64,7 @@ class GenerateConfig:
         overwrite: replace an existing dataset.
     """
 
-    task: Literal["one_leg"] = "one_leg"
+    task: Literal["one_leg", "lamp", "round_table"] = "one_leg"
     randomness: Literal["low", "med"] = "low"
     starts: Literal["uniform", "pushed"] = "uniform"
     episodes: int = 50

@@ -25,7 +25,6 @@ class TaskSize:
 
 
 _KITCHEN = TaskSize(60, 9, 280)
-_FURNITURE = TaskSize(44, 10, 1000)
 _AVOIDING = TaskSize(4, 2, 100)
 
 TASK_SIZES = {
@@ -39,7 +38,6 @@ TASK_SIZES = {
     "avoiding_m1": _AVOIDING,
     "avoiding_m2": _AVOIDING,
     "avoiding_m3": _AVOIDING,
-    "round_table": _FURNITURE,
 }
 """Task name -> sizes, as in the published data sets."""
 
@@ -107,18 +105,9 @@ class AvoidingConfig(_Announced):
     name: Literal["avoiding_m1", "avoiding_m2", "avoiding_m3"] = "avoiding_m1"
 
 
-@dataclass(frozen=True)
-class AnnouncedFurnitureConfig(_Announced):
-    """Furniture assembly other than one_leg: two pairs of parts to join."""
-
-    name: Literal["round_table"] = "round_table"
-    randomness: Literal["low", "med"] = "low"
-
-
 MISSING = {
     KitchenConfig: "the Franka kitchen of the package gymnasium-robotics",
     RobomimicConfig: "the package robosuite with the tasks of robomimic",
-    AnnouncedFurnitureConfig: "a scene of the round table",
     AvoidingConfig: "the D3IL simulation (github.com/ALRhub/d3il)",
 }
 """Configuration class -> what its adapter would need."""

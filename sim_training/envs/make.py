@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Union
 from dppo_ros.core.errors import EnvironmentUnavailableError
 from sim_training.envs.announced import (
     MISSING,
-    AnnouncedFurnitureConfig,
     AvoidingConfig,
     KitchenConfig,
     RobomimicConfig,
@@ -39,7 +38,6 @@ EnvConfig = Union[  # noqa: UP007  (read at run time by tyro)
     KitchenConfig,
     RobomimicConfig,
     AvoidingConfig,
-    AnnouncedFurnitureConfig,
 ]
 """Configuration of any task; the field `name` says which."""
 

@@ -23,6 +23,7 @@ from sim_training.envs.furniture.lamp import parts as lamp
 from sim_training.envs.furniture.mjcf import add_box, numbers
 from sim_training.envs.furniture.one_leg import parts as one_leg
 from sim_training.envs.furniture.panda import add_panda, add_panda_actuators
+from sim_training.envs.furniture.round_table import parts as round_table
 from sim_training.envs.furniture.tasks import TASKS
 
 MAX_TIMESTEP_S = 0.0025
@@ -78,6 +79,7 @@ class _Parts:
 
 _PARTS = {
     "lamp": _Parts(lamp.GEOM_CLASSES, lamp.add_parts),
+    "round_table": _Parts(round_table.GEOM_CLASSES, round_table.add_parts),
     "one_leg": _Parts(one_leg.GEOM_CLASSES, one_leg.add_parts),
 }
 

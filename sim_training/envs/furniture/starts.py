@@ -149,11 +149,28 @@ def _offset_pose(nominal: FloatArray, offset_xy: FloatArray, yaw: float) -> Floa
     return pose
 
 
+@dataclass(frozen=True)
+class _Outline:
+    """A rectangle along the tag axes, widened by a radius all round (m)."""
+
+    centre: FloatArray
+    half: FloatArray
+    radius: float = 0.0
+
+    def overlaps(self, other: _Outline) -> bool:
+        """True if the two come closer than the margin."""
+        apart = np.abs(self.centre - other.centre) - self.half - other.half
+        reach = self.radius + other.radius
+        if reach == 0.0:
+            return bool(np.all(apart < _MARGIN_M))
+        return bool(np.linalg.norm(np.maximum(apart, 0.0)) < reach + _MARGIN_M)
+
+
 def _is_free(
     task: FurnitureTask, offsets: FloatArray, yaws: FloatArray, obstacle: FloatArray
 ) -> bool:
-    """True if no two outlines (axis-aligned bounds plus margin) overlap and all are in limits."""
-    boxes = []
+    """True if no two outlines (axis-aligned bounds or discs) overlap and all are in limits."""
+    outlines = []
     for name, offset, yaw in zip(task.parts, offsets, yaws, strict=True):
         half = np.array(task.half_outlines[name])
         cosine, sine = abs(np.cos(yaw)), abs(np.sin(yaw))
@@ -161,16 +178,18 @@ def _is_free(
         centre = task.nominal_poses[name][:2] + offset
         if np.any(centre < task.part_limits_m[0]) or np.any(centre > task.part_limits_m[1]):
             return False
-        boxes.append((centre, bound))
+        if name in task.discs:
+            outlines.append(_Outline(centre, np.zeros(2), float(half[0])))
+        else:
+            outlines.append(_Outline(centre, bound))
     front = obstacle[:2]
     fence = [
-        (front, np.array([0.175, 0.01])),
-        (front + np.array([0.175, -0.075]), np.array([0.01, 0.085])),
-        (front + np.array([-0.175, -0.075]), np.array([0.01, 0.085])),
+        _Outline(front, np.array([0.175, 0.01])),
+        _Outline(front + np.array([0.175, -0.075]), np.array([0.01, 0.085])),
+        _Outline(front + np.array([-0.175, -0.075]), np.array([0.01, 0.085])),
     ]
-    for index, (centre, bound) in enumerate(boxes):
-        for other_centre, other_bound in boxes[index + 1 :] + fence:
-            reach = bound + other_bound + _MARGIN_M
-            if np.all(np.abs(centre - other_centre) < reach):
-                return False
-    return True
+    return not any(
+        outline.overlaps(other)
+        for index, outline in enumerate(outlines)
+        for other in outlines[index + 1 :] + fence
+    )

@@ -108,6 +108,7 @@ class FurnitureTask:
         parts: in the order of the observation.
         nominal_poses: per part and obstacle the start pose (7,) before randomisation, tag frame.
         half_outlines: per part half its extent along tag x and y at its nominal pose (m).
+        discs: parts whose outline is a circle instead, of half the extent as radius.
         part_limits_m: (2, 2) least and greatest xy of a part at the start, tag frame.
         pairs: to be joined.
         max_episode_steps: control steps until truncation.
@@ -131,6 +132,7 @@ class FurnitureTask:
     push_scales: Mapping[str, PushScale]
     max_gripper_width_m: float = geo.MAX_GRIPPER_WIDTH_M
     held: HeldPart | None = None
+    discs: frozenset[str] = frozenset()
     objects: tuple[str, ...] = field(init=False)
     """Everything with a pose: the parts and the obstacle."""
 

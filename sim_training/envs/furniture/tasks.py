@@ -11,10 +11,11 @@ from dppo_ros.core.errors import ConfigError, unknown_name_message
 from sim_training.envs.furniture.isaac_config import IsaacGymSettings
 from sim_training.envs.furniture.lamp.task import LAMP
 from sim_training.envs.furniture.one_leg.task import ONE_LEG
+from sim_training.envs.furniture.round_table.task import ROUND_TABLE
 from sim_training.envs.furniture.starts import DISTRIBUTIONS, START_RANGES
 from sim_training.envs.furniture.task import FurnitureTask
 
-TASKS = {task.name: task for task in (ONE_LEG, LAMP)}
+TASKS = {task.name: task for task in (ONE_LEG, LAMP, ROUND_TABLE)}
 """Task name -> task."""
 
 SIMULATORS = ("mujoco", "warp", "isaac_gym")
@@ -36,7 +37,7 @@ class FurnitureConfig:
         isaac: how the Isaac Gym worker runs, for that simulator.
     """
 
-    name: Literal["one_leg", "lamp"] = "one_leg"
+    name: Literal["one_leg", "lamp", "round_table"] = "one_leg"
     randomness: Literal["low", "med"] = "low"
     starts: Literal["uniform", "pushed"] = "uniform"
     max_episode_steps: int | None = None
