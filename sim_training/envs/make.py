@@ -72,8 +72,10 @@ def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:
     try:
         if isinstance(config, FurnitureConfig):
             from sim_training.envs.furniture.make import make_furniture_env
+            from sim_training.envs.furniture.sensing import with_sensors
 
-            return make_furniture_env(config, n_envs, threads)
+            env = make_furniture_env(config, n_envs, threads)
+            return with_sensors(env, config.randomisation, config.task.pairs[0].base)
         if isinstance(config, OneLegPixelsConfig):
             from sim_training.envs.furniture.pixels import OneLegPixelsEnv
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,9 @@ def _run(path: Path, env: EnvConfig | None) -> Subject:
         return policy_act(loaded.policy, n_envs, header.shape.act_steps)
 
     run_dir = checkpoint.path.resolve().parent.parent
-    identity = f"run {run_dir.name}/{checkpoint.path.name} iteration {checkpoint.iteration}"
+    # The state file holds the hashes of all weights.
+    digest = hashlib.sha256((checkpoint.path / STATE_FILE).read_bytes()).hexdigest()
+    identity = f"run {run_dir.name}/{checkpoint.path.name} {digest}"
     return Subject(
         run_dir.name, identity, _furniture(env, header.env), chunk_settings(header), make_act
     )

@@ -26,9 +26,10 @@ class ChunkFurnitureEnv(FurnitureEnv[ChunkSimulator]):
         ids = np.flatnonzero(active)
         goals = [self._goal(actions[:, step], ids) for step in range(actions.shape[1])]
         position, rotation, gripper = (np.stack(part, axis=1) for part in zip(*goals, strict=True))
+        wrenches = self._pushes.draw_chunk(ids, actions.shape[1])
         outcomes = []
         for states in self.simulator.control_chunk(
-            ids, position, rotation, gripper, self._held_parts(ids)
+            ids, position, rotation, gripper, self._held_parts(ids), wrenches
         ):
             self._let_go(ids)
             outcomes.append(self._judge(ids, states))

@@ -7,12 +7,13 @@ No torch, no rclpy.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dppo_ros.core.errors import ActionError
+from dppo_ros.core.errors import ActionError, ConfigError
 from dppo_ros.core.observation import (
     assemble_observation,
     base_pose_from_tag,
@@ -21,8 +22,9 @@ from dppo_ros.core.observation import (
     split_action,
 )
 from dppo_ros.core.rotations import FloatArray
+from sim_training.envs.furniture.pushes import PassingPushes
 from sim_training.envs.furniture.simulator import CellSimulator
-from sim_training.envs.furniture.starts import sample_start
+from sim_training.envs.furniture.starts import START_RANGES, sample_start
 from sim_training.envs.furniture.task import CONTROL_RATE_HZ, CellStates, Progress
 from sim_training.envs.furniture.tasks import FurnitureConfig
 from sim_training.envs.protocol import BoolArray, Float32Array, IntArray, StepOutcome
@@ -39,9 +41,10 @@ class FurnitureEnv(Generic[SimulatorT]):
     Args:
         config: the task and its settings.
         simulator: cells of that task.
-    """
 
-    control_rate_hz = CONTROL_RATE_HZ
+    Raises:
+        ConfigError: the simulator cannot do what the settings ask for.
+    """
 
     def __init__(self, config: FurnitureConfig, simulator: SimulatorT) -> None:
         self.config = config
@@ -51,6 +54,8 @@ class FurnitureEnv(Generic[SimulatorT]):
         self.simulator = simulator
         self.n_envs = simulator.n_envs
         self.max_episode_steps = config.episode_steps
+        self.control_rate_hz = config.control_rate_hz
+        _check(config, simulator)
         self.observation_spec = furniture_observation_spec(self.task.parts)
         self.action_spec = furniture_action_spec()
         self._observation = np.zeros((self.n_envs, self.observation_spec.dim), dtype=np.float32)
@@ -59,14 +64,22 @@ class FurnitureEnv(Generic[SimulatorT]):
         self._held = np.zeros(self.n_envs, dtype=bool)
         self._held_poses = np.zeros((self.n_envs, 7))
         self._tool_position = np.zeros((self.n_envs, 3))
+        self._base_height_m = np.zeros(self.n_envs)
+        level = START_RANGES[config.randomness]
+        self._pushes = PassingPushes(self.task, level, config.randomisation, self.n_envs)
 
     def reset(self, env_ids: IntArray, seeds: IntArray) -> Float32Array:
         """Start episodes; returns the first raw observations (m, Do)."""
         ids = np.asarray(env_ids, dtype=np.int64)
         config = self.config
         starts = [
-            sample_start(self.task, config.randomness, int(seed), config.starts) for seed in seeds
+            sample_start(
+                self.task, config.randomness, int(seed), config.starts, config.randomisation
+            )
+            for seed in seeds
         ]
+        self._base_height_m[ids] = [start.properties.base_height_m for start in starts]
+        self._pushes.restart(ids, seeds)
         self.simulator.reset(ids, starts)
         self._steps[ids] = 0
         self._progress.restart(ids)
@@ -78,7 +91,7 @@ class FurnitureEnv(Generic[SimulatorT]):
         return self._observation[ids]
 
     def step(self, actions: Float32Array, active: BoolArray) -> StepOutcome:
-        """One 0.1 s control step of the active cells; actions (n_envs, 10) in raw units.
+        """One control step of the active cells; actions (n_envs, 10) in raw units.
 
         Raises:
             ActionError: wrong shape or non-finite action of an active cell.
@@ -86,7 +99,7 @@ class FurnitureEnv(Generic[SimulatorT]):
         ids = np.flatnonzero(active)
         goal = self._goal(actions, ids)
         self._hold(ids)
-        self.simulator.control_step(ids, *goal)
+        self.simulator.control_step(ids, *goal, self._pushes.draw(ids))
         return self._judge(ids, self.simulator.observe(ids))
 
     def _goal(
@@ -116,7 +129,8 @@ class FurnitureEnv(Generic[SimulatorT]):
         if held is None or not self._held[ids].any():
             return
         away = np.abs(self._tool_position[ids] - self._part_position(ids)).max(axis=-1)
-        self._held[ids] &= (away > held.reach_m) & (self._steps[ids] < held.until_step)
+        until_step = held.until_step * self.control_rate_hz / CONTROL_RATE_HZ
+        self._held[ids] &= (away > held.reach_m) & (self._steps[ids] < until_step)
 
     def _part_position(self, ids: IntArray) -> FloatArray:
         return base_pose_from_tag(self._held_poses[ids])[0]
@@ -147,8 +161,11 @@ class FurnitureEnv(Generic[SimulatorT]):
         # A cell whose physics blew up keeps its last finite observation; it ends this step.
         finite = states.finite
         self._observation[ids[finite]] = observation[finite]
-        self._tool_position[ids[finite]] = states.robot.tool_position[finite]
-        return self._progress.update(ids, states)
+        # Progress is judged where the parts are: above the table, not above the robot's base.
+        robot = replace(states.robot, tool_position=states.robot.tool_position.copy())
+        robot.tool_position[:, 2] += self._base_height_m[ids]
+        self._tool_position[ids[finite]] = robot.tool_position[finite]
+        return self._progress.update(ids, replace(states, robot=robot))
 
     def render(self, env_id: int, height: int, width: int) -> NDArray[np.uint8]:
         """RGB image of one cell."""
@@ -157,3 +174,19 @@ class FurnitureEnv(Generic[SimulatorT]):
     def close(self) -> None:
         """Release the simulator."""
         self.simulator.close()
+
+
+def _check(config: FurnitureConfig, simulator: CellSimulator) -> None:
+    """Refuse settings that a simulator would silently ignore."""
+    rate = getattr(simulator, "control_rate_hz", CONTROL_RATE_HZ)
+    if rate != config.control_rate_hz:
+        raise ConfigError(
+            f"control_rate_hz is {config.control_rate_hz:g} but simulator {config.simulator!r} "
+            f"runs at {rate:g}; use that, or simulator mujoco"
+        )
+    if config.randomisation.physics and not getattr(simulator, "randomises_physics", False):
+        raise ConfigError(
+            f"simulator {config.simulator!r} cannot change friction, masses, gains or the height "
+            "of the robot; switch friction, mass, gains and base_height off, or use simulator "
+            "mujoco"
+        )

@@ -20,7 +20,9 @@ def make_mujoco_env(
     Raises:
         ConfigError: n_envs or threads below 1.
     """
-    return FurnitureEnv(config, MujocoSimulation(config.task, n_envs, threads, options))
+    rate = config.control_rate_hz
+    simulation = MujocoSimulation(config.task, n_envs, threads, options, rate)
+    return FurnitureEnv(config, simulation)
 
 
 def make_furniture_env(config: FurnitureConfig, n_envs: int, threads: int = 1) -> FurnitureEnv[Any]:

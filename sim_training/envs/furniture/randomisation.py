@@ -94,14 +94,14 @@ class RandomisationConfig:
     """The robot stands up to this much above the table, m, uniform from 0; nobody tells the
     policy; [0, 0.03]. Source: 15 mm in one published version of the task, 0 in the other."""
     obstacle_offset_m: float = 0.0
-    """Added to the half-width of the fence's start offset along x and y, m; [0, 0.06]. The level
+    """Added to the half-width of the fence's start offset along x and y, m; [0, 0.02]. The level
     alone: 20 mm low, 40 mm med."""
     joint_offset_rad: float = 0.0
     """Added to the half-width of every arm joint's start offset, rad; [0, 0.25]. The level alone:
     5 deg low, 10 deg med."""
     push_rate: float = 0.0
-    """Chance per part and control step of a push in passing, 1/60 s long; [0, 0.2]. Source: 0.01
-    as an option of the published training environment."""
+    """Chance per part and control step of a push in passing, as short as the pushes of start
+    states; [0, 0.2]. Source: 0.01 as an option of the published training environment."""
     push_strength: float = 1.0
     """Greatest push, as a multiple of the randomness level's (low 0.2 N and 0.007 Nm, med 0.5 N
     and 0.010 Nm, times the part's own factor); [0, 5]."""
@@ -169,7 +169,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "drive_damping_spread": (0.0, 2.0),
     "finger_force_spread": (0.0, 2.0),
     "base_height_m": (0.0, 0.03),
-    "obstacle_offset_m": (0.0, 0.06),
+    "obstacle_offset_m": (0.0, 0.02),
     "joint_offset_rad": (0.0, 0.25),
     "push_rate": (0.0, 0.2),
     "push_strength": (0.0, 5.0),

@@ -30,6 +30,7 @@ from sim_training.envs.furniture.layout import (
     fence_position,
     qpos_from_pose,
 )
+from sim_training.envs.furniture.mujoco_properties import MujocoProperties
 from sim_training.envs.furniture.scene import PhysicsOptions, build_model
 from sim_training.envs.furniture.starts import PUSH_DURATION_S, SETTLE_S, StartState
 from sim_training.envs.furniture.task import CONTROL_RATE_HZ, CellStates, FurnitureTask
@@ -57,10 +58,14 @@ class MujocoSimulation:
         n_envs: number of cells.
         threads: worker threads including the caller's.
         options: solver settings.
+        control_rate_hz: control steps per second.
 
     Raises:
         ConfigError: n_envs or threads below 1.
     """
+
+    randomises_physics = True
+    """Cells may differ in ``StartState.properties``."""
 
     def __init__(
         self,
@@ -68,13 +73,15 @@ class MujocoSimulation:
         n_envs: int,
         threads: int = 1,
         options: PhysicsOptions | None = None,
+        control_rate_hz: float = CONTROL_RATE_HZ,
     ) -> None:
         if n_envs < 1 or threads < 1:
             raise ConfigError(f"n_envs = {n_envs} and threads = {threads} must be at least 1")
         self.task = task
         self.n_envs = n_envs
         self.options = options or PhysicsOptions()
-        self.physics_steps = self._steps_in(1.0 / CONTROL_RATE_HZ)
+        self.control_rate_hz = control_rate_hz
+        self.physics_steps = self._steps_in(1.0 / control_rate_hz)
         self.model = build_model(task.name, self.options)
         # Sleeping islands keep state outside the integration row, hence persistent.
         self._batch = Batch(self.model, n_envs, min(threads, n_envs), persistent=True)
@@ -88,9 +95,11 @@ class MujocoSimulation:
         self._wrenches = bind("xfrc_applied")
         self._anchors, self._axes = bind("xanchor"), bind("xaxis")
         self._gripper_closed = np.zeros(n_envs, dtype=bool)
+        self._properties = MujocoProperties(self.model, self._batch, task.parts)
 
     def reset(self, env_ids: IntArray, starts: Sequence[StartState]) -> None:
         """Put the given cells into start states, gripper open, everything at rest."""
+        self._properties.apply(env_ids, [start.properties for start in starts])
         self._batch.reset(env_ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
         for env_id, start in zip(env_ids, starts, strict=True):
             self._qpos[env_id] = self.layout.start_qpos(start)
@@ -149,7 +158,11 @@ class MujocoSimulation:
         position = self._site_pos[env_ids, self._tool]
         rotation = self._site_mat[env_ids, self._tool].reshape(-1, 3, 3)
         displacement = differential_ik(
-            self._jacobian(env_ids), position, rotation, goal_position, base_from_goal
+            self._jacobian(env_ids),
+            position,
+            rotation,
+            goal_position + self._base_origin(env_ids),
+            base_from_goal,
         )
         self._ctrl[env_ids, ARM] = self._qpos[env_ids, ARM] + displacement
         self.set_gripper(env_ids, gripper)
@@ -200,7 +213,7 @@ class MujocoSimulation:
         jacobian = self._jacobian(env_ids)
         twist = (jacobian @ self._qvel[env_ids, ARM][..., None])[..., 0]
         return RobotState(
-            tool_position=self._site_pos[env_ids, self._tool].copy(),
+            tool_position=self._site_pos[env_ids, self._tool] - self._base_origin(env_ids),
             base_from_tool=self._site_mat[env_ids, self._tool].reshape(-1, 3, 3).copy(),
             tool_linear_velocity=twist[:, :3],
             tool_angular_velocity=twist[:, 3:],
@@ -243,6 +256,12 @@ class MujocoSimulation:
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
+
+    def _base_origin(self, env_ids: IntArray) -> FloatArray:
+        """Origin (m, 3) of the robot frame in the simulation's, whose table is at height 0."""
+        origin = np.zeros((len(env_ids), 3))
+        origin[:, 2] = self._properties.base_height_m[env_ids]
+        return origin
 
     def _jacobian(self, env_ids: IntArray) -> FloatArray:
         return geometric_jacobian(

@@ -29,6 +29,10 @@ class CellSimulator(Protocol):
     Attributes:
         task: the task whose parts are in the cells.
         n_envs: number of cells n.
+
+    Two attributes are optional: ``randomises_physics`` (True: ``reset`` applies
+    ``StartState.properties``, and positions in the robot frame count from the robot's base at its
+    height) and ``control_rate_hz`` (control steps per second; without it 10).
     """
 
     task: FurnitureTask

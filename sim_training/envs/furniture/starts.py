@@ -13,7 +13,7 @@ NumPy only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from dppo_ros.core.rotations import (
     rotation_z,
 )
 from sim_training.envs.furniture import geometry as geo
+from sim_training.envs.furniture.properties import NOMINAL, CellProperties, sample_properties
+from sim_training.envs.furniture.randomisation import RandomisationConfig
 from sim_training.envs.furniture.task import FurnitureTask
 
 DISTRIBUTIONS = ("uniform", "pushed")
@@ -74,17 +76,30 @@ class StartState:
         tag_from_part: per object the pose (7,), tag frame.
         wrenches: per pushed part (6,): force (N) and torque (Nm) about its centre of mass, base
             axes, applied for ``PUSH_DURATION_S``; then ``SETTLE_S`` pass.
+        properties: friction, masses, gains and height of the robot in this episode.
     """
 
     arm_joints: FloatArray
     tag_from_part: Mapping[str, FloatArray]
     wrenches: Mapping[str, FloatArray] = field(default_factory=dict)
+    properties: CellProperties = NOMINAL
 
 
 def sample_start(
-    task: FurnitureTask, randomness: str, seed: int, distribution: str = "uniform"
+    task: FurnitureTask,
+    randomness: str,
+    seed: int,
+    distribution: str = "uniform",
+    randomisation: RandomisationConfig | None = None,
 ) -> StartState:
     """Start state of one episode; the same seed always gives the same state.
+
+    Args:
+        task: what is to be assembled.
+        randomness: level, of ``START_RANGES``.
+        seed: of the episode.
+        distribution: of ``DISTRIBUTIONS``.
+        randomisation: wider offsets of fence and joints, and physical properties; None: nominal.
 
     Raises:
         ConfigError: unknown randomness level or distribution.
@@ -93,16 +108,24 @@ def sample_start(
         raise ConfigError(f"randomness '{randomness}' is unknown; choose {', '.join(START_RANGES)}")
     if distribution not in DISTRIBUTIONS:
         raise ConfigError(unknown_name_message("start distribution", distribution, DISTRIBUTIONS))
+    values = (randomisation or RandomisationConfig()).resolved()
     level = START_RANGES[randomness]
+    level = replace(
+        level,
+        obstacle_xy_m=level.obstacle_xy_m + values.obstacle_offset_m,
+        joint_rad=level.joint_rad + values.joint_offset_rad,
+    )
+    properties = sample_properties(task.parts, values, seed)
     rng = np.random.default_rng(np.random.SeedSequence([seed & 0xFFFFFFFF, seed >> 32]))
     joints = geo.RESET_JOINTS_RAD + rng.uniform(-level.joint_rad, level.joint_rad, 7)
     obstacle = task.nominal_poses[OBSTACLE].copy()
     obstacle[:2] += rng.uniform(-level.obstacle_xy_m, level.obstacle_xy_m, 2)
     if distribution == "pushed":
         poses = {name: task.nominal_poses[name] for name in task.parts}
-        return StartState(joints, {**poses, OBSTACLE: obstacle}, _pushes(task, level, rng))
+        wrenches = _pushes(task, level, rng)
+        return StartState(joints, {**poses, OBSTACLE: obstacle}, wrenches, properties)
     poses = _scattered(task, level, obstacle, rng)
-    return StartState(joints, {**poses, OBSTACLE: obstacle})
+    return StartState(joints, {**poses, OBSTACLE: obstacle}, properties=properties)
 
 
 def _pushes(
