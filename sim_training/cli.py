@@ -100,6 +100,8 @@ def _commands() -> dict[str, Command]:
         "doctor": Command("what this machine can run and what is missing", _doctor),
         "compare": Command("learning curves of several runs with intervals", _compare),
         "report": Command("HTML report of training runs", _report),
+        "robustness": Command("success over noise, latency, errors and rates", _robustness),
+        "ablate": Command("what each randomisation switch does to a policy", _ablate),
         "bench sim": Command("simulator steps per second", _bench_sim),
         "bench policy": Command("latency of exported policies, idle and under load", _bench_policy),
         "bench train": Command("time of a DPPO iteration, by parts", _bench_train),
@@ -298,6 +300,20 @@ def _report(words: list[str]) -> int:
     from sim_training.report import ReportConfig, write_report
 
     print(write_report(parse(ReportConfig(), words, "dppo report")))
+    return 0
+
+
+def _robustness(words: list[str]) -> int:
+    from sim_training.robustness.sweeps import RobustnessConfig, run_robustness
+
+    print(run_robustness(parse(RobustnessConfig(), words, "dppo robustness")))
+    return 0
+
+
+def _ablate(words: list[str]) -> int:
+    from sim_training.robustness.ablation import AblateConfig, run_ablate
+
+    print(run_ablate(parse(AblateConfig(), words, "dppo ablate")))
     return 0
 
 

@@ -117,7 +117,7 @@ def _run(path: Path, env: EnvConfig | None) -> Subject:
 
     run_dir = checkpoint.path.resolve().parent.parent
     # The state file holds the hashes of all weights.
-    digest = hashlib.sha256((checkpoint.path / STATE_FILE).read_bytes()).hexdigest()
+    digest = hashlib.sha256((checkpoint.path / "state.json").read_bytes()).hexdigest()
     identity = f"run {run_dir.name}/{checkpoint.path.name} {digest}"
     return Subject(
         run_dir.name, identity, _furniture(env, header.env), chunk_settings(header), make_act

@@ -59,7 +59,7 @@ class RobustnessConfig:
     latency_ms: tuple[float, ...] = (50.0, 100.0, 200.0, 400.0)
     """Age of part poses, ms; at most 500."""
     control_rate_hz: tuple[float, ...] = (5.0, 20.0)
-    """Control steps per second, 2 to 50 with a period of whole milliseconds; training has 10."""
+    """Control steps per second, 2 to 50 with a period of whole 2 ms steps; training has 10."""
     env: EnvConfig | None = None
     """None: the task the policy was trained on."""
     eval: EvalConfig = field(default_factory=lambda: EvalConfig(n_episodes=50, n_envs=16))
