@@ -327,14 +327,14 @@ def test_presets_name_known_fields_within_range_and_every_field_has_a_switch() -
 
 
 def test_a_preset_gives_way_to_what_is_said() -> None:
-    config = RandomisationConfig(preset="measured", part_noise_m=0.004, off=("pushes", "mass"))
+    config = RandomisationConfig(preset="measured", part_noise_m=0.004, without=("pushes", "mass"))
     resolved = config.resolved()
-    assert resolved.preset == "none" and resolved.off == ()
+    assert resolved.preset == "none" and resolved.without == ()
     assert resolved.part_noise_m == 0.004
     assert resolved.part_latency_ms == PRESETS["measured"]["part_latency_ms"]
     assert resolved.push_rate == 0.0 and resolved.part_mass_spread == 0.0
     assert config.changed(part_noise_m=0.0).part_noise_m == 0.0
     with pytest.raises(ConfigError, match="did you mean 'pushes'"):
-        RandomisationConfig(off=("push",))
+        RandomisationConfig(without=("push",))
     with pytest.raises(ConfigError, match="did you mean 'friction'"):
         switch_values("frictoin", "wide")

@@ -28,13 +28,13 @@ from dppo_ros.core.errors import ConfigError, unknown_name_message
 class RandomisationConfig:
     """Switches that make a furniture cell differ from the nominal one, all off by default.
 
-    A field at its default takes the value of the preset; `off` names switches of the preset that
+    A field at its default takes the value of the preset; `without` names switches of the preset that
     stay off. Standard deviations are per axis.
     """
 
     preset: Literal["none", "measured", "wide"] = "none"
     """Values of all fields that are not given."""
-    off: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     """Names of switches that stay off whatever the preset says, such as pushes."""
 
     part_noise_m: float = 0.0
@@ -114,14 +114,14 @@ class RandomisationConfig:
                 raise ConfigError(
                     f"randomisation.{name} is {value}; it must be in [{low:g}, {high:g}]"
                 )
-        for name in self.off:
+        for name in self.without:
             if name not in SWITCHES:
                 raise ConfigError(unknown_name_message("randomisation switch", name, SWITCHES))
 
     def resolved(self) -> RandomisationConfig:
-        """Return the same with the preset written out: preset none, nothing in `off`."""
+        """Return the same with the preset written out: preset none, nothing in `without`."""
         values = {name: getattr(self, name) for name in RANGES}
-        silenced = {name for switch in self.off for name in SWITCHES[switch]}
+        silenced = {name for switch in self.without for name in SWITCHES[switch]}
         for name, value in PRESETS[self.preset].items():
             if name not in silenced and values[name] == _DEFAULTS[name]:
                 values[name] = value
