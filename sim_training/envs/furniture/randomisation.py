@@ -28,8 +28,8 @@ from dppo_ros.core.errors import ConfigError, unknown_name_message
 class RandomisationConfig:
     """Switches that make a furniture cell differ from the nominal one, all off by default.
 
-    A field at its default takes the value of the preset; `without` names switches of the preset that
-    stay off. Standard deviations are per axis.
+    A field at its default takes the value of the preset; `without` names switches of the preset
+    that stay off. Standard deviations are per axis.
     """
 
     preset: Literal["none", "measured", "wide"] = "none"
