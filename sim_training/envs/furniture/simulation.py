@@ -128,7 +128,7 @@ class MujocoSimulation:
         pushed = np.zeros(len(env_ids), dtype=bool)
         if wrenches is not None:
             # Cells that nobody pushes run in one go: what they do must not depend on others.
-            pushed = wrenches.any(axis=(1, 2))
+            pushed = np.asarray(wrenches.any(axis=(1, 2)))
             done = self._push(env_ids[pushed], wrenches[pushed])
             self.advance(env_ids[pushed], self.physics_steps - done)
         self.advance(env_ids[~pushed], self.physics_steps)
