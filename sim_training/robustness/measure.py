@@ -1,6 +1,6 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluates a policy in many cells on the same start seeds; what is finished is kept on disk."""
+"""Evaluates a policy in many cells on the same start seeds; finished episodes are kept on disk."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -25,7 +24,7 @@ from sim_training.envs.chunk import ChunkEnv
 from sim_training.envs.make import make_step_env
 from sim_training.envs.seeds import SeedList
 from sim_training.episodes import run_episodes
-from sim_training.evaluation_result import EvaluationResult
+from sim_training.evaluation_result import Episode, EvaluationResult
 from sim_training.robustness.conditions import Condition
 from sim_training.robustness.subject import Subject
 
@@ -74,71 +73,104 @@ def measure(
 ) -> list[Measured]:
     """Evaluate the policy in every cell, or read what an earlier call found.
 
-    Equal cells are evaluated once. A finished evaluation is used again only for the same policy,
-    cell, seeds and number of episodes.
+    Equal cells are evaluated once. Finished episodes are used again for the same policy and cell,
+    so that a call that was interrupted, or that asks for more episodes, runs the missing ones.
 
     Args:
         subject: the policy.
         conditions: the cells.
         config: episodes and seeds; the same for all cells.
         threads: simulation threads.
-        folder: where finished evaluations are kept.
+        folder: where finished episodes are kept.
     """
-    keys = [_fingerprint(subject, condition, config) for condition in conditions]
-    paths = [folder / POINTS / f"{_digest(key)}.json" for key in keys]
-    todo = len({path for path in paths if not path.is_file()})
-    measured = []
-    with _Bar(todo) as bar:
-        for condition, key, path in zip(conditions, keys, paths, strict=True):
-            if not path.is_file():
-                bar.begin(condition.label)
-                result = _evaluate(subject, condition, config, threads)
-                content = {"of": key, "result": result.to_json()}
-                write_whole(path, json.dumps(content, indent=1) + "\n")
-                bar.done(f"{condition.label}: {result.successes}/{len(result.episodes)}")
-            measured.append(Measured(condition, _read(path)))
-    return measured
+    stores = [_Store(folder, subject, condition) for condition in conditions]
+    seeds = range(config.seed, config.seed + config.n_episodes)
+    todo = {store.path: len(store.missing(seeds)) for store in stores}
+    with _Bar(sum(todo.values())) as bar:
+        for condition, store in zip(conditions, stores, strict=True):
+            _complete(subject, condition, store, config, threads, bar)
+    return [
+        Measured(condition, store.result(seeds))
+        for condition, store in zip(conditions, stores, strict=True)
+    ]
 
 
-def _evaluate(
-    subject: Subject, condition: Condition, config: EvalConfig, threads: int
-) -> EvaluationResult:
-    started = time.perf_counter()
-    n_envs = min(config.n_envs, config.n_episodes)
-    seeds = SeedList(range(config.seed, config.seed + config.n_episodes))
-    env = ChunkEnv(make_step_env(condition.env, n_envs, threads), subject.settings, seeds)
+def _complete(
+    subject: Subject,
+    condition: Condition,
+    store: _Store,
+    config: EvalConfig,
+    threads: int,
+    bar: _Bar,
+) -> None:
+    """Run the episodes that a cell still lacks, and keep them block by block."""
+    missing = store.missing(range(config.seed, config.seed + config.n_episodes))
+    if not missing:
+        return
+    n_envs = min(config.n_envs, len(missing))
+    env = make_step_env(condition.env, n_envs, threads)
     try:
-        episodes = run_episodes(env, subject.make_act(n_envs), config.n_episodes)
+        for first in range(0, len(missing), _BLOCK * n_envs):
+            block = missing[first : first + _BLOCK * n_envs]
+            started = time.perf_counter()
+            chunk_env = ChunkEnv(env, subject.settings, SeedList(block))
+            episodes = run_episodes(chunk_env, subject.make_act(n_envs), len(block))
+            store.add(env.phase_names, episodes, time.perf_counter() - started)
+            succeeded = sum(episode.success for episode in episodes)
+            bar.done(len(block), f"{condition.label}: {succeeded} of {len(block)}")
     finally:
         env.close()
-    elapsed = time.perf_counter() - started
-    return EvaluationResult(env.step_env.name, env.phase_names, episodes, elapsed)
 
 
-def _fingerprint(subject: Subject, condition: Condition, config: EvalConfig) -> dict[str, Any]:
-    env = to_plain(condition.env)
-    env["randomisation"] = to_plain(condition.env.randomisation.resolved())
-    return {
-        "policy": subject.identity,
-        "env": env,
-        "n_episodes": config.n_episodes,
-        "first_seed": config.seed,
-    }
+_BLOCK = 2
+"""Episodes per environment between two writes."""
 
 
-def _digest(key: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+class _Store:
+    """The finished episodes of one policy in one cell, in a file of their own."""
 
+    def __init__(self, folder: Path, subject: Subject, condition: Condition) -> None:
+        env = to_plain(condition.env)
+        env["randomisation"] = to_plain(condition.env.randomisation.resolved())
+        self._of = {"policy": subject.identity, "env": env}
+        digest = hashlib.sha256(json.dumps(self._of, sort_keys=True).encode()).hexdigest()
+        self.path = folder / POINTS / f"{digest[:16]}.json"
+        self._name = condition.env.name
 
-def _read(path: Path) -> EvaluationResult:
-    try:
-        return EvaluationResult.from_json(json.loads(path.read_text(encoding="utf-8"))["result"])
-    except (OSError, ValueError, KeyError, DataError) as error:
-        raise DataError(f"{path} cannot be read ({error}); remove it and start again") from error
+    def missing(self, seeds: Sequence[int]) -> list[int]:
+        """Return the seeds whose episodes are not there yet."""
+        found = {episode.seed for episode in self._read().episodes}
+        return [seed for seed in seeds if seed not in found]
+
+    def add(
+        self, phase_names: tuple[str, ...], episodes: tuple[Episode, ...], wall_s: float
+    ) -> None:
+        """Keep more episodes."""
+        before = self._read()
+        result = EvaluationResult(self._name, phase_names, episodes, before.wall_s + wall_s)
+        content = {"of": self._of, "result": result.joined([before.episodes, episodes]).to_json()}
+        write_whole(self.path, json.dumps(content, indent=1) + "\n")
+
+    def result(self, seeds: Sequence[int]) -> EvaluationResult:
+        """Return the evaluation of exactly these seeds, all of which are there."""
+        stored = self._read()
+        wanted = set(seeds)
+        return replace(stored, episodes=tuple(e for e in stored.episodes if e.seed in wanted))
+
+    def _read(self) -> EvaluationResult:
+        if not self.path.is_file():
+            return EvaluationResult(self._name, (), (), 0.0)
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            return EvaluationResult.from_json(content["result"])
+        except (OSError, ValueError, KeyError, DataError) as error:
+            raise DataError(
+                f"{self.path} cannot be read ({error}); remove it and start again"
+            ) from error
 
 
 class _Bar:
-    """How many evaluations are done: a live bar on a terminal, lines elsewhere."""
+    """How many episodes are done: a live bar on a terminal, lines elsewhere."""
 
     def __init__(self, total: int) -> None:
         self._total, self._count = total, 0
@@ -151,7 +183,7 @@ class _Bar:
                 TimeElapsedColumn(),
                 console=Console(stderr=True),
             )
-            self._task = self._live.add_task("evaluations", total=total)
+            self._task = self._live.add_task("episodes", total=total)
 
     def __enter__(self) -> _Bar:
         if self._live is not None:
@@ -162,15 +194,10 @@ class _Bar:
         if self._live is not None:
             self._live.stop()
 
-    def begin(self, label: str) -> None:
-        """Say what is being evaluated."""
+    def done(self, episodes: int, text: str) -> None:
+        """Count episodes and say how they went."""
+        self._count += episodes
         if self._live is not None:
-            self._live.update(self._task, description=label)
-
-    def done(self, text: str) -> None:
-        """Count one and say how it went."""
-        self._count += 1
-        if self._live is not None:
-            self._live.update(self._task, advance=1)
+            self._live.update(self._task, advance=episodes, description=text)
         else:
             print(f"[{self._count}/{self._total}] {text}", file=sys.stderr, flush=True)
