@@ -22,7 +22,6 @@ TASKS = {task.name: task for task in (ONE_LEG, LAMP, ROUND_TABLE)}
 SIMULATORS = ("mujoco", "warp", "isaac_gym")
 """Names of the simulators that can run the tasks."""
 
-
 CONTROL_RATES_HZ = (2.0, 50.0)
 """Least and greatest control rate."""
 
