@@ -8,6 +8,7 @@ reads outdated states, ignores writes or crashes later. Here each of these raise
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +65,7 @@ class CheckedGym:
         self._in_flight = False
         self._acquired: set[str] = set()
         self._used: set[str] = set()
+        self._lent: list[tuple[str, weakref.ref[torch.Tensor]]] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """Return the checked method of that name."""
@@ -84,6 +86,10 @@ class CheckedGym:
             return result
 
         return call
+
+    def forget(self) -> None:
+        """Forget tensors that were given and not yet read: a test gave them up on purpose."""
+        self._lent.clear()
 
     def _check_order(self, name: str, args: tuple[Any, ...]) -> None:
         if name == "create_sim":
@@ -107,6 +113,10 @@ class CheckedGym:
         refreshed = name.removeprefix(_REFRESH)
         if name.startswith(_REFRESH) and refreshed not in self._acquired:
             raise CallError(f"{name} of a tensor that was not acquired")
+        if name == "simulate":
+            for setter, tensor in self._lent:
+                if tensor() is None:
+                    raise CallError(f"a tensor of {setter} was freed before simulate read it")
         if name == "fetch_results" and not self._in_flight:
             raise CallError("fetch_results without simulate")
         if name == "fetch_results" and args[1] is not True:
@@ -144,10 +154,13 @@ class CheckedGym:
         elif name == "simulate":
             self._in_flight = True
             self._used.clear()
+            self._lent.clear()
         elif name == "fetch_results":
             self._in_flight = False
         elif name in SETTERS:
             self._used.add(name)
+            given = [value.memory for value in args if isinstance(value, Tensor)]
+            self._lent += [(name, weakref.ref(tensor)) for tensor in given]
 
 
 def _actors(sim: Sim) -> list[Actor]:

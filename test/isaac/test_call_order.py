@@ -35,6 +35,7 @@ def prepared() -> GymCells:
 def ready(prepared: GymCells) -> tuple[CheckedGym, api.Sim, GymCells]:
     """A prepared simulation of one cell that has just been stepped, its gym and its tensors."""
     gym = gym_of(prepared)
+    gym.forget()
     if gym.calls[-1] == "simulate":
         gym.fetch_results(prepared._sim, True)
     prepared.step()
@@ -66,6 +67,11 @@ def read_in_flight(gym: CheckedGym, sim: api.Sim, cells: GymCells) -> None:
 def write_in_flight(gym: CheckedGym, sim: api.Sim, cells: GymCells) -> None:
     gym.simulate(sim)
     gym.set_dof_state_tensor_indexed(sim, dofs(cells), ids(0), 1)
+
+
+def freed_too_early(gym: CheckedGym, sim: api.Sim, cells: GymCells) -> None:
+    gym.set_dof_state_tensor_indexed(sim, dofs(cells), ids(0), 1)
+    gym.simulate(sim)
 
 
 def simulate_twice(gym: CheckedGym, sim: api.Sim, cells: GymCells) -> None:
@@ -128,6 +134,7 @@ VIOLATIONS: dict[str, tuple[Callable[[CheckedGym, api.Sim, GymCells], Any], str]
     "second write": (double_write, "second time"),
     "read in flight": (read_in_flight, "between simulate and fetch"),
     "write in flight": (write_in_flight, "between simulate and fetch"),
+    "freed too early": (freed_too_early, "freed before simulate"),
     "simulate twice": (simulate_twice, "between simulate and fetch"),
     "not waiting": (not_waiting, "must wait"),
     "fetch without simulate": (lambda g, s, c: g.fetch_results(s, True), "without simulate"),

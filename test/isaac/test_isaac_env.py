@@ -28,6 +28,7 @@ from sim_training.config import (
 from sim_training.data.formats import EpisodeDataset, write_dataset
 from sim_training.diffusion.config import DiffusionConfig
 from sim_training.envs.furniture.experts import EXPERTS
+from sim_training.envs.furniture.isaac_check import compare, control_rate
 from sim_training.envs.furniture.isaac_config import IsaacGymSettings
 from sim_training.envs.furniture.isaac_gym import IsaacGymEnv
 from sim_training.envs.furniture.make import make_mujoco_env
@@ -57,7 +58,7 @@ def env() -> Iterator[IsaacGymEnv]:
 
 
 def test_observations_are_those_of_mujoco(env: IsaacGymEnv) -> None:
-    assert env.simulator.stand_in
+    assert env.simulator.about == "the MuJoCo stand-in, parts from primitives"
     mujoco_env = make_mujoco_env(replace(STAND_IN, simulator="mujoco"), 2)
     seeds = np.array([3, 4])
     seen, expected = env.reset(TWO, seeds), mujoco_env.reset(TWO, seeds)
@@ -72,6 +73,14 @@ def test_observations_are_those_of_mujoco(env: IsaacGymEnv) -> None:
         np.testing.assert_allclose(outcome.observation, expected, atol=2e-2)
         np.testing.assert_array_equal(outcome.info["phase"], other.info["phase"])
     assert not outcome.terminated.any() and not outcome.truncated.any()
+
+
+def test_the_first_look_finds_the_stand_in_close_to_mujoco(env: IsaacGymEnv) -> None:
+    first, later = compare(env, steps=3)
+    assert first.what == "uniform starts" and max(first.part_m.values()) < 1e-4
+    assert later.tool_m < 5e-4 and later.tool_rotation < 2e-3 and later.width_m < 1e-3
+    assert "tool 0." in later.line() and "leg4 0." in later.line()
+    assert control_rate(env, steps=2) > 0.0
 
 
 def test_the_time_limit_truncates(env: IsaacGymEnv) -> None:

@@ -24,7 +24,7 @@ FAULTS = {
         "self._gym.fetch_results(self._sim, True)",
         "self._gym.fetch_results(True)",
     ),
-    "torch_for_descriptor": ("_unwrap(states), _unwrap(actors)", "states, _unwrap(actors)"),
+    "torch_for_descriptor": ("self._lend(states), self._lend(actors)", "states, actors"),
     "wrong_setting": ("params.substeps = ", "params.sub_steps = "),
     "text_for_number": ("params.dt = physics.call_s", "params.dt = str(physics.call_s)"),
 }

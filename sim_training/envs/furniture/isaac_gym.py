@@ -69,21 +69,19 @@ class IsaacGymSimulation:
         self.n_envs = n_envs
         self._settings = settings
         self._slot = WorkerSlot(_order(task, n_envs, settings), slice(0, n_envs), settings.worker)
-        about = self._slot.worker.description
-        logger.info(
-            "Isaac Gym worker: %s, parts from %s",
-            "the MuJoCo stand-in" if about["stand_in"] else "Isaac Gym itself",
-            "furniture-bench meshes" if about["meshes"] else "primitives",
-        )
+        logger.info("Isaac Gym worker: %s", self.about)
         arrays = self._slot.worker.arrays
         self._states = {name: np.zeros_like(arrays[name]) for name in STATES}
         self._states["present_poses"][..., 6] = 1.0
         self.lost = np.zeros(n_envs, dtype=bool)
 
     @property
-    def stand_in(self) -> bool:
-        """Whether the worker runs the stand-in, not Isaac Gym."""
-        return bool(self._slot.worker.description["stand_in"])
+    def about(self) -> str:
+        """What simulates, in words."""
+        known = self._slot.worker.description
+        simulator = "the MuJoCo stand-in" if known["stand_in"] else "Isaac Gym itself"
+        shapes = "furniture-bench meshes" if known["meshes"] else "primitives"
+        return f"{simulator}, parts from {shapes}"
 
     @property
     def worker_pid(self) -> int:

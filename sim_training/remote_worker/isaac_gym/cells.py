@@ -102,7 +102,8 @@ class IsaacCells:
         self._place_all(env_ids, arm_joints, object_poses)
         pushed = bool(np.any(wrenches != 0.0))
         self._run(env_ids, 1 + (_CALLS_AFTER_PUSH if pushed else 0), wrenches if pushed else None)
-        broken = [int(index) for index in env_ids if not bool(self._finite[int(index)])]
+        ids = self._ids(env_ids)
+        broken = ids[~self._finite[ids]].tolist()
         if broken:
             raise SimulatorError(
                 f"cells {broken} are not finite even after a reset: the simulation is beyond "
@@ -193,8 +194,8 @@ class IsaacCells:
         """Simulate; take over the states of the given cells and mark all others as stale."""
         robot = self.settings.robot
         efforts = torch.zeros_like(self._targets)
-        force = torch.where(self._closed, -1.0, 1.0) * robot.gripper_force_n
-        efforts[:, self._fingers] = force.float()[:, None]
+        force = robot.gripper_force_n * (1.0 - 2.0 * self._closed.float())
+        efforts[:, self._fingers] = force[:, None]
         self._write_back()
         for call in range(calls):
             self._gym.drive(self._targets, efforts)

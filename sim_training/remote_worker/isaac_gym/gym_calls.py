@@ -8,7 +8,7 @@ documented order of calls; neither is Isaac Gym itself, see ``docs/isaac_gym.md`
 Order that Isaac Gym asks for: its modules are imported before torch; the simulation is prepared
 after the last actor and before the first tensor; every read follows simulate, fetch and refresh;
 a setter is called at most once between two simulate calls, with the full state tensor and int32
-actor indices on the same device.
+actor indices on the same device, and these tensors stay alive until then.
 """
 
 from __future__ import annotations
@@ -47,11 +47,6 @@ def _wrap(tensor: gymapi.Tensor) -> torch.Tensor:
     return wrapped
 
 
-def _unwrap(tensor: torch.Tensor) -> gymapi.Tensor:
-    unwrapped: gymapi.Tensor = _interop().unwrap_tensor(tensor)
-    return unwrapped
-
-
 class GymCells:
     """n equal cells in one Isaac Gym simulation and its state tensors.
 
@@ -78,6 +73,7 @@ class GymCells:
         self.n_envs = n_envs
         self.device = torch.device(settings.device)
         self._settings = settings
+        self._lent: list[torch.Tensor] = []
         self._gym = gymapi.acquire_gym()
         self._sim = self._create_sim()
         self._add_floor()
@@ -118,28 +114,28 @@ class GymCells:
             actors: (k,) int32 simulation indices.
         """
         done = self._gym.set_actor_root_state_tensor_indexed(
-            self._sim, _unwrap(states), _unwrap(actors), len(actors)
+            self._sim, self._lend(states), self._lend(actors), len(actors)
         )
         self._check(done, "set_actor_root_state_tensor_indexed")
 
     def write_dofs(self, states: torch.Tensor, robots: torch.Tensor) -> None:
         """Put joints of robots into states (n, joints, 2); robots: (k,) int32 actor indices."""
         done = self._gym.set_dof_state_tensor_indexed(
-            self._sim, _unwrap(states), _unwrap(robots), len(robots)
+            self._sim, self._lend(states), self._lend(robots), len(robots)
         )
         self._check(done, "set_dof_state_tensor_indexed")
 
     def drive(self, targets: torch.Tensor, efforts: torch.Tensor) -> None:
         """Set joint targets (rad) and forces (N), both (n, joints) float32, for the next step."""
-        done = self._gym.set_dof_position_target_tensor(self._sim, _unwrap(targets))
+        done = self._gym.set_dof_position_target_tensor(self._sim, self._lend(targets))
         self._check(done, "set_dof_position_target_tensor")
-        done = self._gym.set_dof_actuation_force_tensor(self._sim, _unwrap(efforts))
+        done = self._gym.set_dof_actuation_force_tensor(self._sim, self._lend(efforts))
         self._check(done, "set_dof_actuation_force_tensor")
 
     def push(self, forces: torch.Tensor, torques: torch.Tensor) -> None:
         """Apply forces (N) and torques (Nm), (n, bodies, 3) each, during the next step alone."""
         done = self._gym.apply_rigid_body_force_tensors(
-            self._sim, _unwrap(forces), _unwrap(torques), gymapi.GLOBAL_SPACE
+            self._sim, self._lend(forces), self._lend(torques), gymapi.GLOBAL_SPACE
         )
         self._check(done, "apply_rigid_body_force_tensors")
 
@@ -147,11 +143,18 @@ class GymCells:
         """Simulate one call of `call_s` and refresh the tensors."""
         self._gym.simulate(self._sim)
         self._gym.fetch_results(self._sim, True)
+        self._lent.clear()
         self._refresh()
 
     def close(self) -> None:
         """Destroy the simulation."""
         self._gym.destroy_sim(self._sim)
+
+    def _lend(self, tensor: torch.Tensor) -> gymapi.Tensor:
+        """Describe a tensor and keep its memory until the simulate call that reads it."""
+        self._lent.append(tensor)
+        descriptor: gymapi.Tensor = _interop().unwrap_tensor(tensor)
+        return descriptor
 
     def _refresh(self) -> None:
         self._check(self._gym.refresh_actor_root_state_tensor(self._sim), "refresh roots")
