@@ -31,7 +31,7 @@ from sim_training.envs.furniture.tasks import FurnitureConfig
 class IsaacCheckConfig:
     """Compare Isaac Gym with MuJoCo on the same start states and actions."""
 
-    task: Literal["one_leg", "lamp"] = "one_leg"
+    task: Literal["one_leg", "lamp", "round_table"] = "one_leg"
     n_envs: int = 8
     steps: int = 10
     """Control steps of the scripted expert, which sees MuJoCo's states."""
