@@ -180,6 +180,7 @@ class Actor:
     asset: Asset
     pose: Transform
     index: int
+    first_link: int
     shapes: list[RigidShapeProperties]
     dof_properties: Any = None
 

@@ -142,8 +142,7 @@ class CheckedGym:
             _check_states(name, sim, args[1], dofs)
 
     def _note(self, name: str, args: tuple[Any, ...], result: object) -> None:
-        if name == "create_sim":
-            assert isinstance(result, Sim)
+        if name == "create_sim" and isinstance(result, Sim):
             self._sim, self._prepared, self._in_flight = result, False, False
         elif name == "destroy_sim":
             self._sim = None

@@ -50,7 +50,7 @@ class MujocoGym:
 
     def create_sim(self, compute: int, graphics: int, kind: SimType, params: SimParams) -> Sim:
         """Begin a simulation; only on the CPU."""
-        self._actor_count = 0
+        self._actor_count = self._link_count = 0
         return Sim(params, torch.device("cpu"))
 
     def destroy_sim(self, sim: Sim) -> None:
@@ -78,6 +78,10 @@ class MujocoGym:
         """Names of the links."""
         return list(asset.links)
 
+    def get_asset_rigid_body_count(self, asset: Asset) -> int:
+        """Number of links."""
+        return len(asset.links)
+
     def get_asset_rigid_shape_count(self, asset: Asset) -> int:
         """Number of collision shapes."""
         return asset.shapes
@@ -90,13 +94,18 @@ class MujocoGym:
         sim.envs.append(Env(origin))
         return sim.envs[-1]
 
+    def get_env_origin(self, env: Env) -> Vec3:
+        """Where a cell is in the world."""
+        return env.origin
+
     def create_actor(
         self, env: Env, asset: Asset, pose: Transform, name: str, group: int, mask: int
     ) -> int:
         """Put an asset into a cell."""
         shapes = [RigidShapeProperties() for _ in range(asset.shapes)]
-        env.actors.append(Actor(name, asset, pose, self._actor_count, shapes))
+        env.actors.append(Actor(name, asset, pose, self._actor_count, self._link_count, shapes))
         self._actor_count += 1
+        self._link_count += len(asset.links)
         return len(env.actors) - 1
 
     def get_actor_rigid_shape_properties(self, env: Env, handle: int) -> list[RigidShapeProperties]:
@@ -123,6 +132,19 @@ class MujocoGym:
         if domain is not IndexDomain.DOMAIN_SIM:
             return handle
         return env.actors[handle].index
+
+    def find_actor_rigid_body_index(
+        self, env: Env, handle: int, name: str, domain: IndexDomain
+    ) -> int:
+        """Index of an actor's link."""
+        actor = env.actors[handle]
+        place = actor.asset.links.index(name)
+        if domain is IndexDomain.DOMAIN_ACTOR:
+            return place
+        first = actor.first_link
+        if domain is IndexDomain.DOMAIN_ENV:
+            first -= env.actors[0].first_link
+        return first + place
 
     def prepare_sim(self, sim: Sim) -> bool:
         """Build the MuJoCo cells."""

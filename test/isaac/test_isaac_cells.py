@@ -23,6 +23,7 @@ from isaac_tools import (
 from sim_training.envs.furniture.isaac_settings import object_poses
 from sim_training.envs.furniture.simulation import MujocoSimulation
 from sim_training.envs.furniture.task import CellStates
+from sim_training.isaac_stand_in.api import Vec3
 from sim_training.remote_worker.isaac_gym.errors import SimulatorError
 
 if TYPE_CHECKING:
@@ -220,8 +221,17 @@ def test_refusals_name_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     short = replace(cell.objects[0], filters=[1, 2])
     with pytest.raises(SimulatorError, match="361 collision shapes in Isaac Gym and 2"):
         make_cells(1, replace(cell, objects=[short, *cell.objects[1:]]))
-    monkeypatch.setattr(
-        "sim_training.isaac_stand_in.mujoco_gym.MujocoGym.create_sim", lambda *args: None
-    )
-    with pytest.raises((SimulatorError, AssertionError)):
+    gym = "sim_training.isaac_stand_in.mujoco_gym.MujocoGym"
+    monkeypatch.setattr(f"{gym}.get_env_origin", lambda *args: Vec3(9.0, 0.0, 0.0))
+    monkeypatch.setattr(f"{gym}.positions_are_global", True)
+    with pytest.raises(SimulatorError, match="does not hold what it should"):
+        make_cells(4)
+    monkeypatch.setattr(f"{gym}.find_actor_rigid_body_index", lambda *args: 7)
+    with pytest.raises(SimulatorError, match="ordered unlike"):
+        make_cells(2)
+    monkeypatch.setattr(f"{gym}.get_actor_index", lambda *args: 3)
+    with pytest.raises(SimulatorError, match="have indices"):
+        make_cells(1)
+    monkeypatch.setattr(f"{gym}.create_sim", lambda *args: None)
+    with pytest.raises(SimulatorError, match="NVIDIA driver"):
         make_cells(1)

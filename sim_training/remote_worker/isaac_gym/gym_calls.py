@@ -35,6 +35,7 @@ _TGS = 1
 _MAX_CONTACT_PAIRS = 8 * 1024 * 1024
 _BUFFER_MULTIPLIER = 4.0
 _NO_GRAPHICS = -1
+_ORIGIN_TOLERANCE_M = 1e-3
 
 
 def _interop() -> ModuleType:
@@ -81,9 +82,12 @@ class GymCells:
         self._assets = [self._load(actor) for actor in self._actors]
         self.joint_names: list[str] = list(self._gym.get_asset_dof_names(self._assets[0]))
         self._envs: list[gymapi.Env] = []
+        self._body_index: dict[str, int] = {}
+        self._bodies_per_cell = sum(
+            self._gym.get_asset_rigid_body_count(asset) for asset in self._assets
+        )
         ids = [self._create_cell(index) for index in range(n_envs)]
         self.actor_ids = torch.tensor(ids, dtype=torch.int32, device=self.device)
-        self._body_index = self._find_bodies()
         self._check(self._gym.prepare_sim(self._sim), "prepare_sim")
         count = len(self._actors)
         self.roots = _wrap(self._gym.acquire_actor_root_state_tensor(self._sim)).view(
@@ -101,6 +105,7 @@ class GymCells:
             settings.physics.base_position_m, dtype=torch.float32, device=self.device
         )
         self.origins = self.roots[:, 0, :3] - base
+        self._check_origins()
 
     def body_columns(self, names: Sequence[str]) -> list[int]:
         """Return where the robot's links are along the second dimension of `bodies`."""
@@ -230,16 +235,18 @@ class GymCells:
             math.ceil(math.sqrt(self.n_envs)),
         )
         self._envs.append(env)
-        ids = []
+        handles = []
         for actor, asset, pose in zip(self._actors, self._assets, self._start_poses()):
             handle = self._gym.create_actor(env, asset, pose, actor.name, index, 0)
             self._set_shapes(env, handle, actor)
             if actor is self._settings.robot.actor:
                 self._set_joints(env, handle, asset)
-            ids.append(self._gym.get_actor_index(env, handle, gymapi.DOMAIN_SIM))
+            handles.append(handle)
+        ids = [self._gym.get_actor_index(env, one, gymapi.DOMAIN_SIM) for one in handles]
         expected = list(range(index * len(ids), (index + 1) * len(ids)))
         if ids != expected:
             raise SimulatorError(f"actors of cell {index} have indices {ids}, expected {expected}")
+        self._note_bodies(env, index, handles)
         return ids
 
     def _start_poses(self) -> list[gymapi.Transform]:
@@ -281,17 +288,32 @@ class GymCells:
             self._gym.set_actor_dof_properties(env, handle, joints), "set_actor_dof_properties"
         )
 
-    def _find_bodies(self) -> dict[str, int]:
-        """Column in `bodies` of every robot link by name, and of every other actor's root body."""
-        columns, first = {}, 0
-        for actor, asset in zip(self._actors, self._assets):
+    def _note_bodies(self, env: gymapi.Env, index: int, handles: list[int]) -> None:
+        """Remember the columns of the first cell's links, check that every other cell's agree."""
+        columns = {}
+        for actor, asset, handle in zip(self._actors, self._assets, handles):
             names = self._gym.get_asset_rigid_body_names(asset)
-            if actor is self._settings.robot.actor:
-                columns.update({name: first + place for place, name in enumerate(names)})
-            else:
-                columns[actor.name] = first
-            first += len(names)
-        return columns
+            is_robot = actor is self._settings.robot.actor
+            for name in names if is_robot else names[:1]:
+                place = self._gym.find_actor_rigid_body_index(env, handle, name, gymapi.DOMAIN_SIM)
+                columns[name if is_robot else actor.name] = place - index * self._bodies_per_cell
+        if index == 0:
+            self._body_index = columns
+        elif columns != self._body_index:
+            raise SimulatorError(f"links of cell {index} are ordered unlike those of the first")
+
+    def _check_origins(self) -> None:
+        """Positions in tensors must count from the cell or from the world, nothing else."""
+        origins = [self._gym.get_env_origin(env) for env in self._envs]
+        expected = torch.tensor([[o.x, o.y, o.z] for o in origins], device=self.device)
+        from_cell = float(self.origins.abs().max())
+        from_world = float((self.origins - expected).abs().max())
+        if min(from_cell, from_world) > _ORIGIN_TOLERANCE_M:
+            raise SimulatorError(
+                f"the robots' root positions differ by {from_cell:.3f} m from their place in the "
+                f"cell and by {from_world:.3f} m from that in the world; the root state tensor "
+                "does not hold what it should before the first step"
+            )
 
     @staticmethod
     def _check(done: bool | None, what: str) -> None:
