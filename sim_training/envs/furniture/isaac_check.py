@@ -9,6 +9,7 @@ the numbers should be is in ``docs/isaac_gym.md``.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from typing import Literal
 import numpy as np
 import tyro
 
+from dppo_ros.core.errors import DppoError
 from sim_training.envs.furniture.env import FurnitureEnv
 from sim_training.envs.furniture.experts import EXPERTS
 from sim_training.envs.furniture.isaac_config import IsaacGymSettings
@@ -149,11 +151,16 @@ def _difference(
     )
 
 
-def main() -> None:
-    """Print the report."""
-    for line in run_check(tyro.cli(IsaacCheckConfig)):
-        print(line, flush=True)
+def main() -> int:
+    """Print the report; 0 when it is complete, 2 when the worker could not be used."""
+    try:
+        for line in run_check(tyro.cli(IsaacCheckConfig)):
+            print(line, flush=True)
+    except DppoError as error:
+        print(f"isaac_check: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
