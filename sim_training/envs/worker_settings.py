@@ -48,7 +48,7 @@ class WorkerSettings:
                 )
 
 
-def find_interpreter(simulator: str, configured: Path | None) -> Path:
+def find_interpreter(simulator: str, configured: Path | None, remedy: str | None = None) -> Path:
     """Return the Python that has a simulator.
 
     Tried in this order: the setting, the variable `DPPO_<SIMULATOR>_PYTHON`, and the folder
@@ -57,10 +57,12 @@ def find_interpreter(simulator: str, configured: Path | None) -> Path:
     Args:
         simulator: its name, such as "robomimic".
         configured: the setting `worker.python`.
+        remedy: how to get one, after "; "; None: a make target of the simulator's name.
 
     Raises:
         EnvironmentUnavailableError: nowhere, or what was named is not an executable file.
     """
+    remedy = remedy or f"run `make {simulator}`"
     variable = f"DPPO_{simulator.upper()}_PYTHON"
     named = configured or os.environ.get(variable)
     if named:
@@ -69,7 +71,7 @@ def find_interpreter(simulator: str, configured: Path | None) -> Path:
             source = "worker.python" if configured else variable
             raise EnvironmentUnavailableError(
                 f"{source} is {str(named)!r}, which is not an executable file; name a Python that "
-                f"has {simulator}, or run `make {simulator}`"
+                f"has {simulator}, or {remedy}"
             )
         return Path(found)
     looked_at = [folder / f".venv-{simulator}" for folder in (Path.cwd(), _CHECKOUT)]
@@ -78,6 +80,6 @@ def find_interpreter(simulator: str, configured: Path | None) -> Path:
             return folder / "bin/python"
     raise EnvironmentUnavailableError(
         f"{simulator} needs an interpreter of its own, and there is none in "
-        f"{' or '.join(dict.fromkeys(map(str, looked_at)))}; run `make {simulator}`, or set "
+        f"{' or '.join(dict.fromkeys(map(str, looked_at)))}; {remedy}, or set "
         f"{variable} to a Python that has it"
     )

@@ -120,7 +120,9 @@ def test_without_an_interpreter_the_remedy_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DPPO_ISAAC_GYM_PYTHON", raising=False)
-    with pytest.raises(EnvironmentUnavailableError, match="DPPO_ISAAC_GYM_PYTHON"):
+    with pytest.raises(
+        EnvironmentUnavailableError, match=r"docs/isaac_gym\.md, or set DPPO_ISAAC_GYM_PYTHON"
+    ):
         make_step_env(replace(STAND_IN, isaac=IsaacGymSettings()), 1)
 
 

@@ -43,6 +43,7 @@ from sim_training.remote_worker.isaac_gym.adapter import STATES
 logger = logging.getLogger(__name__)
 
 SIMULATOR = "isaac_gym"
+_REMEDY = "follow docs/isaac_gym.md"
 
 
 class IsaacGymSimulation:
@@ -239,7 +240,7 @@ def _order(task: FurnitureTask, n_envs: int, settings: IsaacGymSettings) -> Work
         values["stand_in_paths"] = [str(folder), str(folder.parents[1])]
         python = Path(sys.executable)
     else:
-        python = find_interpreter(SIMULATOR, settings.worker.python)
+        python = find_interpreter(SIMULATOR, settings.worker.python, _REMEDY)
     return WorkerOrder(
         python=python,
         adapter=SIMULATOR,
