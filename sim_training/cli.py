@@ -230,14 +230,17 @@ def _data_generate(words: list[str]) -> int:
         medium = parse(MediumConfig(), words[1:], f"dppo data generate {task}")
         print(generate_medium(task, medium))
         return 0
-    if task not in (None, "one_leg"):
-        known = ("one_leg", "toy_reach", "hopper-medium", "walker2d-medium", "halfcheetah-medium")
-        pixels = ("one_leg_pixels", "toy_reach_pixels")
-        raise ConfigError(unknown_name_message("task", str(task), known + pixels))
     from sim_training.data.generate import GenerateConfig, generate
+    from sim_training.envs.furniture.experts import EXPERTS
 
+    if task not in (None, *EXPERTS):
+        known = ("toy_reach", "hopper-medium", "walker2d-medium", "halfcheetah-medium")
+        pixels = ("one_leg_pixels", "toy_reach_pixels")
+        raise ConfigError(unknown_name_message("task", str(task), (*EXPERTS, *known, *pixels)))
     rest = words[1:] if task else words
-    print(generate(parse(GenerateConfig(), rest, "dppo data generate one_leg")))
+    if task is not None:
+        rest = ["--task", task, *rest]
+    print(generate(parse(GenerateConfig(), rest, f"dppo data generate {task or 'one_leg'}")))
     return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dppo_ros.core.rotations import rotation_z
+from dppo_ros.core.rotations import FloatArray, rotation_z
 from sim_training.envs.furniture import geometry as cell
 from sim_training.envs.furniture.expert_motions import (
     CLOSE,
@@ -36,6 +36,13 @@ def is_cornered(view: View) -> bool:
     limit = 0.005 if view.holds_base else 0.009
     low = view.base[2] < geo.BASE_BOTTOM_Y_M + 0.004
     return low and view.gap_x < limit and view.gap_y < limit and abs(_skew(view)) < 0.12
+
+
+def corner_place(view: View) -> FloatArray:
+    """Where the base's origin belongs, base frame (2,)."""
+    margin = geo.BASE_HALF_WIDTH_M + _WALL_GAP_M
+    inner = np.array([-cell.FENCE_INNER_FRONT_M - margin, cell.FENCE_INNER_SIDE_M - margin])
+    return np.asarray(view.fence[:2] + inner)
 
 
 def move_base(view: View) -> Goal:
@@ -68,19 +75,15 @@ def _grasp_yaw(view: View) -> float:
     return min(candidates, key=lambda yaw: abs(yaw) + (10.0 if _hits(yaw, offset) else 0.0))
 
 
-def _hits(yaw: float, offset: np.ndarray) -> bool:
+def _hits(yaw: float, offset: FloatArray) -> bool:
     forward = np.array([np.cos(yaw), np.sin(yaw)])
     left = np.array([-forward[1], forward[0]])
     return bool(abs(offset @ forward) < _PALM_REACH_M[0] and abs(offset @ left) < _PALM_REACH_M[1])
 
 
 def _carry(view: View) -> Goal:
-    margin = geo.BASE_HALF_WIDTH_M + _WALL_GAP_M
-    target = view.fence[:2] + np.array(
-        [-cell.FENCE_INNER_FRONT_M - margin, cell.FENCE_INNER_SIDE_M - margin]
-    )
     skew = _skew(view)
-    offset = target - view.base[:2]
+    offset = corner_place(view) - view.base[:2]
     hand = rotation_z(-skew) @ view.base_from_tool
     grip = view.tool - view.base
     if is_cornered(view):

@@ -1,6 +1,6 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Expert stage: put the hood over the screwed-in bulb.
+"""Expert stages: put the hood over the screwed-in bulb; before, set it aside if it is in the way.
 
 The hand grasps the hood from above around its narrow rim; over the lamp the hood hangs on the
 glass or stands on the corners of the flange. NumPy only.
@@ -19,11 +19,19 @@ from sim_training.envs.furniture.expert_motions import (
     hop,
 )
 from sim_training.envs.furniture.lamp import geometry as geo
+from sim_training.envs.furniture.lamp.expert_base import corner_place, is_cornered
 from sim_training.envs.furniture.lamp.expert_view import View
 
 _STAVE_RAD = 2 * np.pi / geo.HOOD_STAVES
 _TRAVEL_HEIGHT_M = 0.235
 _CLEAR_M = 0.012
+_PARKING_M = np.array([0.42, -0.22])
+"""Where a hood in the way is set down, base frame."""
+_PALM_AHEAD_M = (-0.045, 0.150)
+_PALM_ASIDE_M = 0.140
+"""A hood this far ahead of the lying glass and beside it is below the palm that grasps the bulb."""
+_CORNER_REACH_M = 0.11
+"""A hood this close to the base's place in the corner leaves no room for it."""
 
 
 def is_screwed(view: View) -> bool:
@@ -36,6 +44,33 @@ def is_placed(view: View) -> bool:
     """The hood counts as assembled."""
     offset = view.base_from_base_part.T @ (view.hood - view.base)
     return bool(np.all(np.abs(offset - np.array([0.0, geo.HOOD_Y_M, 0.0])) < 0.0045))
+
+
+def is_in_the_way(view: View) -> bool:
+    """The standing hood is where the hand or the base has to go."""
+    standing = bool(view.base_from_hood[2, 1] < -0.9 and view.hood[2] < 0.06)
+    axis = view.base_from_bulb[:2, 1] / max(float(np.linalg.norm(view.base_from_bulb[:2, 1])), 1e-9)
+    offset = view.hood[:2] - view.glass[:2]
+    ahead = float(offset @ axis)
+    aside = float(abs(axis[0] * offset[1] - axis[1] * offset[0]))
+    below = _PALM_AHEAD_M[0] < ahead < _PALM_AHEAD_M[1] and aside < _PALM_ASIDE_M
+    in_corner = float(np.linalg.norm(view.hood[:2] - corner_place(view))) < _CORNER_REACH_M
+    return standing and (below or (in_corner and not is_cornered(view)))
+
+
+def set_aside(view: View) -> Goal:
+    """Carry the hood to its parking place and let it go there."""
+    if not view.holds_hood:
+        return grasp_hood(view)
+    offset = _PARKING_M - view.hood[:2]
+    error = float(np.linalg.norm(offset))
+    height = float(view.hood[2]) - geo.HOOD_WIDE_Y_M
+    if error < 0.02 and height < 0.003:
+        return Goal(view.tool, view.base_from_tool, OPEN)
+    lift = float(np.clip((error - 0.01) / 0.03, 0.0, 1.0)) * 0.08
+    freedom = float(np.clip(1.0 - (lift - height - 0.01) / 0.03, 0.0, 1.0))
+    step = np.array([*(freedom * offset), lift - 0.003 - height])
+    return Goal(view.tool + step, hand_rotation(view.hand_yaw), CLOSE)
 
 
 def grasp_hood(view: View) -> Goal:
