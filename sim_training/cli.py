@@ -19,6 +19,7 @@ import tyro
 
 from dppo_ros.core.errors import ConfigError, DppoError, unknown_name_message
 from sim_training import config as settings
+from sim_training.command_words import peek_option, spell_out_video, take_option
 from sim_training.config_file import choose_member, load_config
 from sim_training.offscreen import prefer_offscreen_rendering
 
@@ -120,10 +121,10 @@ def parse(default: T, words: Sequence[str], prog: str) -> T:
     Raises:
         ConfigError: the file or a value cannot be used.
     """
-    rest, file = _take_option(list(words), "--config")
+    rest, file = take_option(list(words), "--config")
     instance = default if file is None else load_config(Path(file), default)
     for option in ("env", "network"):
-        name = _peek_option(rest, f"--{option}.name")
+        name = peek_option(rest, f"--{option}.name")
         if name and any(f.name == option for f in fields(instance)):  # type: ignore[arg-type]
             hint = get_type_hints(type(instance))[option]
             chosen = choose_member(hint, name, getattr(instance, option), option)
@@ -137,33 +138,6 @@ def parse(default: T, words: Sequence[str], prog: str) -> T:
         description=f"{(type(instance).__doc__ or '').strip()}\n\n{note}",
         config=(tyro.conf.AvoidSubcommands,),
     )
-
-
-def _peek_option(words: Sequence[str], name: str) -> str | None:
-    for index, word in enumerate(words):
-        if word == name and index + 1 < len(words):
-            return words[index + 1]
-        if word.startswith(name + "="):
-            return word[len(name) + 1 :]
-    return None
-
-
-def _take_option(words: list[str], name: str) -> tuple[list[str], str | None]:
-    value = _peek_option(words, name)
-    if value is None:
-        if name in words:
-            raise ConfigError(f"{name} needs a file name after it")
-        return words, None
-    kept: list[str] = []
-    skip = False
-    for word in words:
-        if skip:
-            skip = False
-        elif word == name:
-            skip = True
-        elif not word.startswith(name + "="):
-            kept.append(word)
-    return kept, value
 
 
 def _pretrain(words: list[str]) -> int:
@@ -189,7 +163,7 @@ def _finetune(words: list[str]) -> int:
 
 
 def _evaluate(words: list[str]) -> int:
-    parsed = parse(settings.EvaluateConfig(), words, "dppo eval")
+    parsed = parse(settings.EvaluateConfig(), spell_out_video(words), "dppo eval")
     from sim_training.evaluate import run_evaluate
 
     return run_evaluate(parsed)

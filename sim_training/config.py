@@ -46,7 +46,8 @@ class EvalConfig:
     seed: int = 100_000
     """Episode i starts from seed + i, whatever n_envs is."""
     video_episodes: int = 0
-    """How many of the first episodes to film (one at a time, slow)."""
+    """How many of the first episodes `dppo eval` films (one at a time, slow), with a strip of the
+    phases reached. `--video N` is short for this, `--video` alone films one."""
 
 
 @dataclass(frozen=True)

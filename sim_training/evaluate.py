@@ -9,20 +9,23 @@ result does not depend on how many environments run side by side.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from dppo_ros.html_page import write_whole
 from sim_training.checkpoint import find_checkpoint
 from sim_training.config import EvalConfig, EvaluateConfig
 from sim_training.config_file import to_plain
 from sim_training.distributed import ALONE, World
 from sim_training.envs.chunk import ChunkEnv, ChunkSettings
 from sim_training.envs.make import EnvConfig, make_env_config, make_step_env
-from sim_training.envs.protocol import ChunkStep, Float32Array, IntArray, Observation
+from sim_training.envs.protocol import ChunkStep, Float32Array, IntArray, Observation, StepEnv
 from sim_training.envs.seeds import SeedList
 from sim_training.episodes import Act, EpisodeNoise, run_episodes
 from sim_training.evaluation_result import EvaluationResult, print_result
@@ -32,6 +35,8 @@ from sim_training.policies.make import TrainablePolicy
 from sim_training.policies.protocol import LogProbReduction
 from sim_training.policy_loading import load_policy, with_chain_options
 from sim_training.train import EvaluationScore, Evaluator
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate_policy(
@@ -165,14 +170,50 @@ def run_evaluate(config: EvaluateConfig) -> int:
         "first_seed": config.eval.seed,
     }
     path = folder / "evaluation.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    if config.eval.video_episodes:
-        from sim_training.video import film_episodes
-
-        film_episodes(policy, header, env_config, config, folder)
+    _write(path, report)
     print_result(result)
     print(path)
+    if config.eval.video_episodes:
+        film = _film(policy, header, env_config, config, result, folder)
+        if film is not None:
+            _write(path, {**report, "film": film})
     return 0
+
+
+def _write(path: Path, report: dict[str, Any]) -> None:
+    write_whole(path, json.dumps(report, indent=1) + "\n")
+
+
+def _film(
+    policy: TrainablePolicy,
+    header: PolicyHeader,
+    env_config: EnvConfig,
+    config: EvaluateConfig,
+    result: EvaluationResult,
+    folder: Path,
+) -> dict[str, Any] | None:
+    """Film the first episodes; whatever goes wrong there, the evaluation stands."""
+    first = config.eval.seed
+    seeds = range(first, first + min(config.eval.video_episodes, config.eval.n_episodes))
+
+    def run_episode(env: StepEnv, seed: int) -> None:
+        chunk_env = ChunkEnv(env, chunk_settings(header), SeedList([seed]))
+        evaluate_policy(policy, chunk_env, 1, config.stochastic, config.use_base_policy)
+
+    try:
+        from sim_training.video import film_episodes, film_report
+
+        films = film_episodes(
+            lambda: make_step_env(env_config, 1, config.env_threads), run_episode, seeds, folder
+        )
+        report = film_report(films, result.episodes, folder)
+    except Exception as error:  # drivers and codecs fail in many ways, each of a type of its own
+        logger.warning("no video: %s", " ".join(str(error).split()) or type(error).__name__)
+        return None
+    for film in films:
+        print(folder / f"episode_{film.seed}.mp4")
+    print(folder / report["strip"])
+    return report
 
 
 def _default_folder(checkpoint: Path) -> Path:

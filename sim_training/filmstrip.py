@@ -8,7 +8,6 @@ off-screen OpenGL, neither torch nor rclpy.
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,21 +21,14 @@ from rosbags.highlevel import AnyReader
 from dppo_ros import messages
 from dppo_ros.bag.writer import typestore
 from dppo_ros.core.errors import BagError, EnvironmentUnavailableError
-from dppo_ros.core.observation import OBSTACLE, ONE_LEG_PARTS, base_pose_from_tag
-from dppo_ros.core.rotations import quaternion_from_matrix
+from dppo_ros.core.observation import OBSTACLE, ONE_LEG_PARTS
 from sim_training.envs.furniture.one_leg.task import ONE_LEG
 from sim_training.envs.furniture.scene import build_model
+from sim_training.envs.furniture.view import CellView, place_objects
+from sim_training.pictures import Image, is_blank, join_pictures, to_png
 
-Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float64]
 _PARTS = (*ONE_LEG_PARTS, OBSTACLE)
-_LOOK_AT_M = (0.55, 0.06, 0.07)
-_VIEW = (0.80, 228.0, -30.0)
-"""Distance (m), azimuth and elevation (deg) of the camera."""
-_ARM_GROUP = 3
-"""Geometry group of the arm, hidden unless asked for."""
-_SHADES_ALIKE = 8
-"""A picture whose brightest and darkest values differ less shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -131,64 +123,20 @@ def draw_states(
     """
     model = build_model(ONE_LEG.name)
     data = mujoco.MjData(model)
-    camera, options = _view()
+    view = CellView(model, height, width, fine=True)
     pictures: list[Image] = []
-    try:
-        with mujoco.Renderer(model, height, width) as renderer:
-            for state in states:
-                _place(data, state)
-                mujoco.mj_forward(model, data)
-                renderer.update_scene(data, camera, options)
-                pictures.append(np.asarray(renderer.render()).copy())
-    except Exception as error:  # graphics drivers fail in many ways, each with a type of its own
-        raise EnvironmentUnavailableError(
-            f"cannot draw pictures ({type(error).__name__}: {error}); dppo doctor says what to "
-            "install"
-        ) from error
-    if any(int(image.max()) - int(image.min()) < _SHADES_ALIKE for image in pictures):
+    for state in states:
+        for name, value in state.joints.items():
+            data.joint(name).qpos = value
+        place_objects(data, state.tag_from_part)
+        mujoco.mj_forward(model, data)
+        pictures.append(view.draw(data))
+    view.close()
+    if any(map(is_blank, pictures)):
         raise EnvironmentUnavailableError(
             "the graphics driver draws empty pictures; dppo doctor says what to install"
         )
     return pictures
-
-
-def _view() -> tuple[mujoco.MjvCamera, mujoco.MjvOption]:
-    camera, options = mujoco.MjvCamera(), mujoco.MjvOption()
-    camera.lookat[:] = _LOOK_AT_M
-    camera.distance, camera.azimuth, camera.elevation = _VIEW
-    options.geomgroup[_ARM_GROUP] = 1
-    return camera, options
-
-
-def _place(data: mujoco.MjData, state: RecordedState) -> None:
-    for name, value in state.joints.items():
-        data.joint(name).qpos = value
-    for name in ONE_LEG_PARTS:
-        position, rotation = base_pose_from_tag(state.tag_from_part[name])
-        quaternion_wxyz = quaternion_from_matrix(rotation)[[3, 0, 1, 2]]
-        data.joint(f"{name}_joint").qpos = np.concatenate([position, quaternion_wxyz])
-    data.mocap_pos[0], _ = base_pose_from_tag(state.tag_from_part[OBSTACLE])
-
-
-def join_pictures(pictures: Sequence[Image], columns: int, gap: int = 6) -> Image:
-    """Returns pictures (H, W, 3) on one sheet, `columns` per line, with white gaps."""
-    height, width, _ = pictures[0].shape
-    lines = -(-len(pictures) // columns)
-    shape = (lines * (height + gap) - gap, columns * (width + gap) - gap, 3)
-    sheet = np.full(shape, 255, dtype=np.uint8)
-    for index, image in enumerate(pictures):
-        top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
-        sheet[top : top + height, left : left + width] = image
-    return sheet
-
-
-def to_png(image: Image) -> bytes:
-    """Returns an image (H, W, 3) as a PNG file."""
-    from PIL import Image as pillow
-
-    stream = io.BytesIO()
-    pillow.fromarray(image).save(stream, format="png", optimize=True)
-    return stream.getvalue()
 
 
 def film_strip(bag: Path, count: int = 8, columns: int = 4) -> tuple[bytes, str]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from dppo_ros import html_page
 from dppo_ros.core.errors import ConfigError, DataError
 from dppo_ros.html_page import Section
 from sim_training.metrics import BC_LOSS, VALUE_LOSS, read_metrics
+from sim_training.phase_chart import draw_phases
 
 _CURVES = (
     ("loss", (BC_LOSS, "losses/validation")),
@@ -37,8 +38,10 @@ class ReportConfig:
 
     runs: tuple[Path, ...] = ()
     """Run directories of `dppo pretrain` and `dppo finetune`."""
+    evaluations: tuple[Path, ...] = ()
+    """evaluation.json files of `dppo eval --out` besides those in the run directories."""
     bundle: Path | None = None
-    """Policy bundle to describe."""
+    """Policy bundle to describe; the evaluation it carries stands beside the others."""
     bag: Path | None = None
     """Recorded episode of the simulated cell, drawn as a film strip."""
     picture: Path | None = None
@@ -57,6 +60,8 @@ class Evaluation:
         interval: 95 % Wilson interval of the success rate.
         mean_steps_success: Control steps of the successful episodes.
         phase_reached: Share of episodes that reached at least each phase.
+        strip: PNG file with the phases of a filmed episode, if one was filmed.
+        strip_caption: What it shows.
     """
 
     label: str
@@ -65,6 +70,8 @@ class Evaluation:
     interval: tuple[float, float]
     mean_steps_success: float
     phase_reached: dict[str, float]
+    strip: Path | None = None
+    strip_caption: str = ""
 
     @property
     def summary(self) -> str:
@@ -86,11 +93,17 @@ def write_report(config: ReportConfig) -> Path:
         BagError: The bag does not hold the states of the simulated cell.
         EnvironmentUnavailableError: There is no off-screen OpenGL to draw the episode with.
     """
-    if not config.runs and config.bundle is None and config.bag is None:
-        raise ConfigError("nothing to report; give --runs FOLDER ..., --bundle or --bag FOLDER")
+    if not (config.runs or config.evaluations or config.bundle or config.bag):
+        raise ConfigError(
+            "nothing to report; give --runs FOLDER ..., --evaluations FILE ..., --bundle FOLDER or "
+            "--bag FOLDER"
+        )
     if config.picture is not None and config.bag is None:
         raise ConfigError(f"picture is {config.picture} but there is no --bag to draw")
-    sections = list(run_sections(config.runs))
+    others = [read_evaluation(path, path.parent.parent.name) for path in config.evaluations]
+    if config.bundle is not None:
+        others += bundle_evaluation(config.bundle)
+    sections = list(run_sections(config.runs, others))
     if config.bundle is not None:
         sections.append(bundle_section(config.bundle))
     if config.bag is not None:
@@ -110,9 +123,9 @@ def _episode_section(bag: Path, picture: Path | None) -> Section:
     return Section(f"Episode: {bag.name}", html_page.picture(png, caption))
 
 
-def run_sections(runs: Sequence[Path]) -> Iterator[Section]:
-    """Yields the evaluation table of all runs, then the curves of each run."""
-    evaluations = [found for run in runs for found in read_evaluations(run)]
+def run_sections(runs: Sequence[Path], others: Sequence[Evaluation] = ()) -> Iterator[Section]:
+    """Yields the evaluations of all runs and others side by side, then the curves of each run."""
+    evaluations = [*(found for run in runs for found in read_evaluations(run)), *others]
     if evaluations:
         yield Section("Evaluation", evaluation_body(evaluations))
     for run in runs:
@@ -136,17 +149,41 @@ def read_evaluation(path: Path, run_name: str) -> Evaluation:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        low, high = content["wilson_95"]
-        return Evaluation(
-            f"{run_name} / {path.parent.name}",
-            int(content["successes"]),
-            int(content["n_episodes"]),
-            (float(low), float(high)),
-            float(content["mean_steps_success"]),
-            {str(name): float(share) for name, share in content["phase_reached"].items()},
-        )
+        entry = _evaluation(content, f"{run_name} / {path.parent.name}")
+        film = content.get("film")
+        strip = None if film is None else path.parent / film["strip"]
+        if strip is None or not strip.is_file():
+            return entry
+        return replace(entry, strip=strip, strip_caption=str(film["caption"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is not an evaluation ({error}); run dppo eval again") from error
+
+
+def bundle_evaluation(folder: Path) -> list[Evaluation]:
+    """Returns the evaluation that a bundle carries, if it carries one.
+
+    Raises:
+        DataError: There is no readable bundle.json.
+    """
+    content = _read_manifest(folder).get("evaluation")
+    try:
+        return [] if content is None else [_evaluation(content, f"bundle {folder.name}")]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"the evaluation in {folder} cannot be read ({error}); export the policy again"
+        ) from error
+
+
+def _evaluation(content: Mapping[str, Any], label: str) -> Evaluation:
+    low, high = content["wilson_95"]
+    return Evaluation(
+        label,
+        int(content["successes"]),
+        int(content["n_episodes"]),
+        (float(low), float(high)),
+        float(content["mean_steps_success"]),
+        {str(name): float(share) for name, share in content["phase_reached"].items()},
+    )
 
 
 def evaluation_body(evaluations: Sequence[Evaluation]) -> str:
@@ -171,6 +208,12 @@ def evaluation_body(evaluations: Sequence[Evaluation]) -> str:
         html_page.table(headings, rows)
         + html_page.paragraph("Share of episodes that came at least as far:")
         + html_page.table(("policy", *names), progress)
+        + "".join(html_page.plot(figure) for figure in draw_phases(evaluations))
+        + "".join(
+            html_page.picture(entry.strip.read_bytes(), f"{entry.label}: {entry.strip_caption}")
+            for entry in evaluations
+            if entry.strip is not None
+        )
     )
 
 
@@ -224,11 +267,7 @@ def bundle_section(folder: Path) -> Section:
     Raises:
         DataError: There is no readable bundle.json.
     """
-    path = folder / "bundle.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path} ({error}); give a folder of dppo export") from error
+    content = _read_manifest(folder)
     shown = ("name", "task", "simulator", "horizon_steps", "act_steps", "control_rate_hz")
     rows = [(key.replace("_", " "), content[key]) for key in shown if key in content]
     denoising = content.get("denoising")
@@ -237,3 +276,14 @@ def bundle_section(folder: Path) -> Section:
     size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
     rows.append(("size", f"{size / 1e6:.1f} MB"))
     return Section(f"Policy bundle: {folder.name}", html_page.table(("property", "value"), rows))
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "bundle.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path} ({error}); give a folder of dppo export") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no JSON object; give a folder of dppo export")
+    return content

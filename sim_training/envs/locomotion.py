@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim_training.envs.locomotion_config import LocomotionConfig
+from sim_training.envs.locomotion_view import RunnerView
 from sim_training.envs.protocol import BoolArray, Float32Array, IntArray, StepOutcome
 
 _MILESTONES_M = (1.0, 3.0, 10.0)
@@ -76,8 +77,10 @@ class LocomotionEnv:
         self._steps = np.zeros(n, dtype=np.int64)
         self._return = np.zeros(n, dtype=np.float64)
         self._start_x_m = np.zeros(n, dtype=np.float64)
+        self._x_m = np.zeros(n, dtype=np.float64)
         self._phase = np.zeros(n, dtype=np.int8)
         self._over = np.ones(n, dtype=bool)
+        self._view: RunnerView | None = None
 
     def reset(self, env_ids: IntArray, seeds: IntArray) -> Float32Array:
         """Start episodes from the rest pose, shaken by torques drawn from their seeds."""
@@ -95,6 +98,7 @@ class LocomotionEnv:
         self._phase[ids] = 0
         self._over[ids] = False
         self._start_x_m[ids] = x_m
+        self._x_m[ids] = x_m
         self._observation[ids] = observation
         return self._observation[ids]
 
@@ -111,6 +115,7 @@ class LocomotionEnv:
             self._steps[ids] += 1
             self._return[ids] += gained
             self._observation[ids] = observation
+            self._x_m[ids] = x_m
             reward[ids] = gained
             terminated[ids] = fell
             truncated[ids] = ~fell & (self._steps[ids] >= self.max_episode_steps)
@@ -142,8 +147,23 @@ class LocomotionEnv:
             self.step(past[:, index], steps > index)
         self._over[:] = state["over"]
 
+    def render(self, env_id: int, height: int, width: int) -> NDArray[np.uint8]:
+        """Draw one runner from the side, (height, width, 3).
+
+        Raises:
+            EnvironmentUnavailableError: the model cannot be found or drawn.
+        """
+        if self._view is None or self._view.size != (height, width):
+            if self._view is not None:
+                self._view.close()
+            self._view = RunnerView(self.name, height, width)
+        return self._view.draw(self._x_m[env_id], self._observation[env_id])
+
     def close(self) -> None:
-        """Release the simulation threads."""
+        """Release the simulation threads and graphics."""
+        if self._view is not None:
+            self._view.close()
+            self._view = None
         self._pool.close()
 
     def _start_torques(self, seeds: IntArray) -> NDArray[np.float32]:

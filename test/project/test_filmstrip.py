@@ -13,7 +13,8 @@ from dppo_ros.core.errors import BagError, EnvironmentUnavailableError
 from sim_training import filmstrip
 from sim_training.envs.furniture import geometry as geo
 from sim_training.envs.furniture.cell import FurnitureCell
-from sim_training.filmstrip import RecordedState, draw_states, join_pictures, key_states, to_png
+from sim_training.filmstrip import RecordedState, draw_states, key_states
+from sim_training.pictures import join_pictures, to_png
 
 
 def states_of(phases: list[int]) -> list[RecordedState]:

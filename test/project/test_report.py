@@ -16,7 +16,8 @@ from dppo_ros import html_page
 from dppo_ros.core.errors import ConfigError, DataError
 from sim_training.evaluation_result import Episode, EvaluationResult
 from sim_training.metrics import BC_LOSS
-from sim_training.report import ReportConfig, read_evaluation, write_report
+from sim_training.phase_chart import draw_phases
+from sim_training.report import Evaluation, ReportConfig, read_evaluation, write_report
 
 
 def make_run(folder: Path, successes: int = 7, episodes: int = 10) -> Path:
@@ -42,7 +43,8 @@ def test_page_holds_the_evaluation_with_its_interval_and_the_curves(tmp_path: Pa
     assert "7 / 10" in text and "70.0%" in text
     # Wilson interval of 7 out of 10, worked out by hand: 0.397 to 0.892
     assert "39.7% to 89.2%" in text
-    assert text.count("<svg") == 1
+    # The curves, and how far episodes came.
+    assert text.count("<svg") == 2
     assert not list(page.parent.glob("*.part"))
 
 
@@ -93,6 +95,39 @@ def test_plots_and_pictures_are_embedded() -> None:
     assert html_page.plot(figure, "caption").startswith("<figure><svg")
     shown = html_page.picture(b"\x89PNG", 'a "b"')
     assert "data:image/png;base64,iVBORw==" in shown and "&quot;b&quot;" in shown
+
+
+def test_evaluations_of_runs_and_a_bundle_stand_side_by_side(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "before", successes=3)
+    path = next(run.glob("eval/*/evaluation.json"))
+    strip = path.with_name("filmstrip.png")
+    strip.write_bytes(b"\x89PNG")
+    content = json.loads(path.read_text())
+    bundle = tmp_path / "after"
+    bundle.mkdir()
+    manifest = {"name": "n", "evaluation": {**content, "successes": 9}}
+    (bundle / "bundle.json").write_text(json.dumps(manifest), encoding="utf-8")
+    content["film"] = {"strip": strip.name, "caption": "what is shown"}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    out = tmp_path / "page.html"
+    text = write_report(ReportConfig(runs=(run,), bundle=bundle, out=out)).read_text()
+    assert "3 / 10" in text and "9 / 10" in text and "bundle after" in text
+    assert "before / step_0006: what is shown" in text and "base64,iVBORw==" in text
+    # Side by side in one chart: two bars for each of three phases.
+    assert text.count("<svg") == 2
+    alone = write_report(ReportConfig(evaluations=(path,), out=out)).read_text()
+    assert "eval / step_0006" in alone and alone.count("<svg") == 1
+    strip.unlink()
+    assert read_evaluation(path, "run").strip is None
+
+
+def test_charts_hold_a_bar_for_each_evaluation_and_phase() -> None:
+    phases = {"start": 1.0, "grasped": 0.5, "assembled": 0.25}
+    entries = [Evaluation(name, 1, 4, (0.0, 1.0), 1.0, phases) for name in ("a", "b")]
+    other = Evaluation("c", 1, 4, (0.0, 1.0), 1.0, {"start": 1.0, "near": 0.5})
+    figures = draw_phases([*entries, other])
+    heights = [[bar.get_height() for bar in figure.axes[0].patches] for figure in figures]
+    assert heights == [[100.0, 50.0, 25.0] * 2, [100.0, 50.0]]
 
 
 def test_bundle_section_lists_denoising_settings_and_size(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ envpool = pytest.importorskip("envpool")
 mujoco = pytest.importorskip("mujoco")
 
 from sim_training.envs.locomotion import LocomotionEnv  # noqa: E402  (needs envpool)
+from sim_training.envs.locomotion_view import RunnerView  # noqa: E402
 
 TASKS = [HopperConfig(), Walker2dConfig(), HalfCheetahConfig()]
 SIZES = {"hopper": (11, 3), "walker2d": (17, 6), "halfcheetah": (17, 6)}
@@ -196,6 +197,29 @@ def test_phase_is_the_distance_and_success_the_return() -> None:
         moved = max(moved, sum(x_m >= m for m in (1.0, 3.0, 10.0)))
         assert outcome.info["phase"][0] == moved
         assert outcome.info["success"][0] == (total >= 5.0)
+
+
+@tasks
+def test_pictures_are_put_together_from_the_observation(config: LocomotionConfig) -> None:
+    """The drawn runner stands on the floor, as far along the track as the simulated one."""
+    env = LocomotionEnv(config, 2)
+    observation = env.reset(np.array([0, 1]), np.array([3, 4]))
+    try:
+        view = RunnerView(env.name, 48, 64)
+    except EnvironmentUnavailableError as error:
+        pytest.skip(str(error))
+    view.pose(7.0, observation[1])
+    np.testing.assert_allclose(view.data.qpos[1:], observation[1, : view.model.nq - 1], atol=1e-6)
+    assert view.data.body("torso").xpos[0] == pytest.approx(7.0, abs=0.3)
+    feet = [i for i in range(view.model.ngeom) if "foot" in view.model.geom(i).name]
+    assert feet
+    lowest = min(view.data.geom_xpos[i, 2] - view.model.geom_size[i, 0] for i in feet)
+    assert lowest == pytest.approx(0.0, abs=0.12)
+    view.close()
+    first = env.render(0, 48, 64)
+    env.step(np.ones((2, config.action_dim), np.float32), np.array([True, True]))
+    assert first.shape == (48, 64, 3) and not np.array_equal(first, env.render(0, 48, 64))
+    env.close()
 
 
 def test_impossible_settings_are_refused() -> None:

@@ -133,9 +133,9 @@ class FurnitureCell:
         """Where everything in the cell is now, for drawing."""
         return self._simulation.coordinates(0)
 
-    def render(self, height: int, width: int, camera: str = "side") -> NDArray[np.uint8]:
+    def render(self, height: int, width: int) -> NDArray[np.uint8]:
         """RGB image (height, width, 3)."""
-        return self._simulation.render(0, height, width, camera)
+        return self._simulation.render(0, height, width)
 
     def close(self) -> None:
         """Free the renderer."""

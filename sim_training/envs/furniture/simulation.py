@@ -34,6 +34,7 @@ from sim_training.envs.furniture.mujoco_properties import MujocoProperties
 from sim_training.envs.furniture.scene import PhysicsOptions, build_model
 from sim_training.envs.furniture.starts import PUSH_DURATION_S, SETTLE_S, StartState
 from sim_training.envs.furniture.task import CONTROL_RATE_HZ, CellStates, FurnitureTask
+from sim_training.envs.furniture.view import CellView
 from sim_training.envs.protocol import BoolArray, IntArray
 
 
@@ -85,7 +86,7 @@ class MujocoSimulation:
         self.model = build_model(task.name, self.options)
         # Sleeping islands keep state outside the integration row, hence persistent.
         self._batch = Batch(self.model, n_envs, min(threads, n_envs), persistent=True)
-        self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
+        self._views: dict[tuple[int, int], CellView] = {}
         self.layout = CellLayout(task, self.model)
         self._tool = self.layout.tool
         bind = self._batch.bind
@@ -245,22 +246,22 @@ class MujocoSimulation:
         """Everything MuJoCo knows about one cell, also what sleeps; overwrites `into` if given."""
         return self._batch.get_data(env_id, into)
 
-    def render(
-        self, env_id: int, height: int, width: int, camera: str = "side"
-    ) -> NDArray[np.uint8]:
-        """RGB image (height, width, 3) of one cell; needs an off-screen OpenGL platform."""
+    def render(self, env_id: int, height: int, width: int) -> NDArray[np.uint8]:
+        """RGB image (height, width, 3) of one cell.
+
+        Raises:
+            EnvironmentUnavailableError: this machine cannot draw off-screen.
+        """
         key = (height, width)
-        if key not in self._renderers:
-            self._renderers[key] = mujoco.Renderer(self.model, height, width)
-        renderer = self._renderers[key]
-        renderer.update_scene(self.copy_data(env_id), camera)
-        return np.asarray(renderer.render()).copy()
+        if key not in self._views:
+            self._views[key] = CellView(self.model, height, width)
+        return self._views[key].draw(self.copy_data(env_id))
 
     def close(self) -> None:
-        """Free the renderers."""
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
+        """Release graphics."""
+        for view in self._views.values():
+            view.close()
+        self._views.clear()
 
     def _base_origin(self, env_ids: IntArray) -> FloatArray:
         """Origin (m, 3) of the robot frame in the simulation's, whose table is at height 0."""
