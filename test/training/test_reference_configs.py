@@ -244,6 +244,8 @@ def test_the_small_runs_load() -> None:
         "toy_reach_pixels",
         "furniture/one_leg_low",
         "furniture/one_leg_demo",
+        "furniture/lamp_low",
+        "furniture/lamp_med",
     ):
         assert pretrain(name).env == finetune(name).env
 
