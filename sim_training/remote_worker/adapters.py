@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ADAPTERS = {
     "isaac_gym": "isaac_gym.adapter",
     "toy": "toy",
+    "robosuite": "robosuite_tasks",
 }
 """Name -> module of this package with `make(settings, n_envs)`; imported only when chosen."""
 
