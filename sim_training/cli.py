@@ -196,6 +196,11 @@ def _data_generate(words: list[str]) -> int:
         toy = parse(ToyGenerateConfig(), words[1:], "dppo data generate toy_reach")
         print(generate_toy(toy))
         return 0
+    if task == "lift":
+        from sim_training.data.generate_lift import LiftGenerateConfig, generate_lift
+
+        print(generate_lift(parse(LiftGenerateConfig(), words[1:], "dppo data generate lift")))
+        return 0
     if task in ("toy_reach_pixels", "one_leg_pixels"):
         return _data_generate_pixels(task, words[1:])
     if task is not None and task.endswith("-medium"):
@@ -208,7 +213,8 @@ def _data_generate(words: list[str]) -> int:
     from sim_training.envs.furniture.experts import EXPERTS
 
     if task not in (None, *EXPERTS):
-        known = ("toy_reach", "hopper-medium", "walker2d-medium", "halfcheetah-medium")
+        medium_tasks = ("hopper-medium", "walker2d-medium", "halfcheetah-medium")
+        known = ("toy_reach", "lift", *medium_tasks)
         pixels = ("one_leg_pixels", "toy_reach_pixels")
         raise ConfigError(unknown_name_message("task", str(task), (*EXPERTS, *known, *pixels)))
     rest = words[1:] if task else words

@@ -15,8 +15,10 @@ from sim_training.envs.furniture.task import CONTROL_RATE_HZ
 from sim_training.envs.furniture.tasks import TASKS
 from sim_training.envs.locomotion_config import LocomotionConfig
 from sim_training.envs.make import SIMULATORS, make_env_config
+from sim_training.envs.robomimic import robomimic_specs
 from sim_training.envs.toy import ToyReachEnv
 from sim_training.envs.toy_pixels import ToyReachPixelsEnv
+from sim_training.remote_worker.robosuite_layout import TASKS as ROBOMIMIC_TASKS
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ def task_layout(task: str, pixels: bool = False) -> TaskLayout:
     Raises:
         ConfigError: there is no such task, or it has no pixel variant.
     """
+    if task in ROBOMIMIC_TASKS and not pixels:
+        return TaskLayout(*robomimic_specs(task))
     if task in TASK_SIZES:
         size = TASK_SIZES[task]
         obs_dim = size.pixel_obs_dim if pixels else size.obs_dim

@@ -80,25 +80,6 @@ class KitchenConfig(_Announced):
 
 
 @dataclass(frozen=True)
-class RobomimicConfig(_Announced):
-    """Robomimic manipulation, from states or from images."""
-
-    name: Literal["lift", "can", "square", "transport"] = "lift"
-    pixels: bool = False
-    """Images and proprioception instead of the object's state."""
-
-    @property
-    def obs_dim(self) -> int:
-        """Numbers in an observation, images not counted."""
-        return self.size.pixel_obs_dim if self.pixels else self.size.obs_dim
-
-    @property
-    def cameras(self) -> int:
-        """Cameras of the chosen variant."""
-        return self.size.cameras if self.pixels else 0
-
-
-@dataclass(frozen=True)
 class AvoidingConfig(_Announced):
     """D3IL avoiding: reach the far side between the obstacles."""
 
@@ -107,7 +88,6 @@ class AvoidingConfig(_Announced):
 
 MISSING = {
     KitchenConfig: "the Franka kitchen of the package gymnasium-robotics",
-    RobomimicConfig: "the package robosuite with the tasks of robomimic",
     AvoidingConfig: "the D3IL simulation (github.com/ALRhub/d3il)",
 }
 """Configuration class -> what its adapter would need."""

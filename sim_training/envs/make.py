@@ -16,11 +16,12 @@ from sim_training.envs.announced import (
     MISSING,
     AvoidingConfig,
     KitchenConfig,
-    RobomimicConfig,
 )
 from sim_training.envs.furniture.pixel_config import OneLegPixelsConfig
 from sim_training.envs.furniture.tasks import TASKS, FurnitureConfig
 from sim_training.envs.locomotion_config import HalfCheetahConfig, HopperConfig, Walker2dConfig
+from sim_training.envs.remote import RemoteTask, open_remote_env
+from sim_training.envs.robomimic import RobomimicConfig, make_robomimic_env
 from sim_training.envs.toy import ToyReachConfig, ToyReachEnv
 from sim_training.envs.toy_pixels import ToyReachPixelsConfig, ToyReachPixelsEnv
 
@@ -49,6 +50,7 @@ SIMULATORS = {
     "hopper": "envpool",
     "walker2d": "envpool",
     "halfcheetah": "envpool",
+    **dict.fromkeys(("lift", "can", "square", "transport"), "robosuite"),
 }
 """Task name -> its usual simulator, as noted in policy bundles; the tasks that run today."""
 
@@ -67,6 +69,8 @@ def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:
     """
     if isinstance(config, ToyReachConfig):
         return _make_toy(config, n_envs, threads)
+    if isinstance(config, RobomimicConfig):
+        return make_robomimic_env(config, n_envs, threads)
     if isinstance(config, ToyReachPixelsConfig):
         return ToyReachPixelsEnv(config, n_envs)
     try:
@@ -103,8 +107,6 @@ def make_step_env(config: EnvConfig, n_envs: int, threads: int = 1) -> StepEnv:
 def _make_toy(config: ToyReachConfig, n_envs: int, threads: int) -> StepEnv:
     if not config.remote:
         return ToyReachEnv(config, n_envs)
-    from sim_training.envs.remote import RemoteTask, open_remote_env
-
     python = config.worker.python or Path(sys.executable)
     task = RemoteTask("toy", python, config.task_settings())
     return open_remote_env(task, n_envs, threads, config.worker)

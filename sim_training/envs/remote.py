@@ -137,7 +137,7 @@ class RemoteEnv:
 
         Raises:
             ConfigError: the simulator draws nothing, or not at this size.
-            SimulatorError: workers failed too often.
+            SimulatorError: drawing raised an exception, or workers failed too often.
         """
         slot = next(slot for slot in self._slots if slot.rows.start <= env_id < slot.rows.stop)
         if not slot.worker.description["renders"]:
@@ -153,6 +153,8 @@ class RemoteEnv:
             slot.worker.answer(self._settings.step_timeout_s)
         except WorkerFailure as failure:
             self._replace(slot, failure)
+            if failure.kind == "error":
+                raise SimulatorError(f"task {self.name!r} cannot be drawn: {failure}") from failure
             return np.zeros((height, width, 3), dtype=np.uint8)
         flat: NDArray[np.uint8] = slot.worker.arrays["image"][: height * width * 3]
         return flat.reshape(height, width, 3).copy()

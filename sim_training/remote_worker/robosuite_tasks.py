@@ -71,7 +71,7 @@ class RobosuiteWorker:
         self._phase = np.zeros(n_envs, dtype=np.int8)
         layout = self._task.observation()
         self._observation = np.zeros((n_envs, size_of(layout)), dtype=np.float32)
-        self.description = {
+        self.description: dict[str, Any] = {
             "name": task,
             "observation": layout,
             "action": self._task.action(),
@@ -193,9 +193,10 @@ def _make_environment(task: str) -> Any:  # noqa: ANN401  (robosuite has no type
 
 def _target(env: Any) -> Any:  # noqa: ANN401
     """Return the object that the first robot has to grasp."""
-    for holder in ("cube", "payload"):
-        if hasattr(env, holder):
-            return getattr(env, holder)
+    if hasattr(env, "cube"):
+        return env.cube
+    if hasattr(env, "transport"):
+        return env.transport.payload
     if hasattr(env, "nuts"):
         return env.nuts[env.nut_id]
     return env.objects[env.object_id]

@@ -131,6 +131,6 @@ def observation(batch: int, shape: PolicyShape = SHAPE) -> State:
 
 def some_task(shape: PolicyShape) -> EnvConfig:
     """Return a task with these images: robomimic's, or hopper without any."""
-    from sim_training.envs.announced import RobomimicConfig
+    from sim_training.envs.robomimic import RobomimicConfig
 
     return RobomimicConfig(name="transport", pixels=True) if shape.cameras else HopperConfig()
