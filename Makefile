@@ -5,7 +5,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup system demo test test-fast lint format doctor clean distclean
+.PHONY: help setup system robomimic demo test test-fast lint format doctor clean distclean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,6 +13,9 @@ STAMP := $(VENV)/.dppo_ros-installed
 REQUIREMENTS := requirements/base.txt requirements/robot.txt requirements/train.txt \
 	requirements/ros.txt requirements/perception.txt requirements/lerobot.txt \
 	requirements/warp.txt requirements/dev.txt
+# robosuite needs an older MuJoCo and NumPy, so it gets an interpreter of its own.
+ROBOMIMIC := .venv-robomimic
+ROBOMIMIC_STAMP := $(ROBOMIMIC)/.dppo_ros-installed
 # Words after `make demo DEMO_ARGS=...` and `make test TEST_ARGS=...` go to the program.
 DEMO_ARGS ?=
 TEST_ARGS ?=
@@ -54,6 +57,17 @@ $(STAMP): $(BIN)/python $(REQUIREMENTS) requirements/constraints.txt setup.py
 system: ## Install the system libraries for rendering (root), or say which
 	@sh requirements/system.sh "$(PYTHON)"
 
+robomimic: $(ROBOMIMIC_STAMP) ## Create .venv-robomimic for the tasks of robomimic (1.2 GB, done once)
+	@echo "Installed: dppo data generate lift, then config/train/robomimic/two_cores/"
+
+$(ROBOMIMIC_STAMP): $(BIN)/python requirements/robosuite.txt
+	@echo "== Installing robosuite into $(ROBOMIMIC) (about 1.2 GB on disk, a minute or two)"
+	@$(BIN)/python -m venv $(ROBOMIMIC)
+	@$(ROBOMIMIC)/bin/python -m pip install -qq --disable-pip-version-check \
+		--no-deps --only-binary :all: -r requirements/robosuite.txt
+	@$(ROBOMIMIC)/bin/python -c "import robosuite" 2>/dev/null
+	@touch $@
+
 demo: $(STAMP) ## Train a little, then assemble with the shipped policy over ROS 2 (15 minutes)
 	@$(BIN)/python -m sim_training.cli demo $(DEMO_ARGS)
 
@@ -79,5 +93,5 @@ clean: ## Remove build products and caches (keeps .venv, runs and data)
 	@rm -rf build dist install log *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find dppo_ros sim_training test launch -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean ## Also remove .venv
-	@rm -rf $(VENV)
+distclean: clean ## Also remove .venv and .venv-robomimic
+	@rm -rf $(VENV) $(ROBOMIMIC)

@@ -29,6 +29,7 @@ from rich.table import Table
 
 from dppo_ros.core.errors import DppoError
 from dppo_ros.paths import shipped_bundle
+from sim_training.envs.worker_settings import find_interpreter
 from sim_training.requirement_files import (
     install_command,
     installed_version,
@@ -116,6 +117,7 @@ def collect_checks() -> list[Check]:
         _ros_checks,
         _gpu_checks,
         _bundle_checks,
+        _other_interpreter_checks,
     )
     return [check for section in sections for check in section()]
 
@@ -214,6 +216,20 @@ def _ros_checks() -> Iterator[Check]:
     yield Check("ROS 2", "discovery", "ok" if local else "note", seen, advice)
 
 
+def _other_interpreter_checks() -> Iterator[Check]:
+    """Simulators in interpreters of their own."""
+    name = "robosuite (robomimic)"
+    try:
+        python = find_interpreter("robomimic", None)
+    except DppoError as error:
+        yield Check("other interpreters", name, "note", "not installed", str(error))
+        return
+    program = "import robosuite, mujoco; print(robosuite.__version__, 'mujoco', mujoco.__version__)"
+    works, said = _probe(program, {}, python)
+    advice = "" if works else f"{python} cannot import it: make robomimic"
+    yield Check("other interpreters", name, "ok" if works else "note", said, advice)
+
+
 def _ros_origin() -> str:
     """Returns where rclpy would come from: "wheels", "apt", another folder, or "" for nowhere."""
     spec = importlib.util.find_spec("rclpy")
@@ -253,11 +269,11 @@ def _bundle_checks() -> Iterator[Check]:
         yield Check("bundle", folder.name, "ok", "hashes and golden pair agree", required=True)
 
 
-def _probe(program: str, variables: dict[str, str]) -> tuple[bool, str]:
-    """Returns whether a Python program succeeds in a fresh process, and its last line."""
+def _probe(program: str, variables: dict[str, str], python: Path | None = None) -> tuple[bool, str]:
+    """Returns whether a program succeeds in a fresh Python (default: this one); its last line."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", program],
+            [str(python or sys.executable), "-c", program],
             env={**os.environ, **variables},
             capture_output=True,
             text=True,

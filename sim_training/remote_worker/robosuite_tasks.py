@@ -82,6 +82,9 @@ class RobosuiteWorker:
         }
         if self._envs[0].action_dim != size_of(self.description["action"]):
             raise ValueError(f"robosuite takes {self._envs[0].action_dim} actions in {task}")
+        # The first step compiles the controller, which the time limit of a step need not cover.
+        self._envs[0].reset()
+        self._envs[0].step(np.zeros(self._envs[0].action_dim))
 
     def reset(self, env_ids: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Start episodes; a seed decides where objects lie and how the arm starts."""

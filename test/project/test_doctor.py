@@ -21,7 +21,8 @@ from sim_training.doctor import Check, run_doctor
 @pytest.fixture
 def fast_sections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replaces the probes that start processes; they have tests of their own below."""
-    for name in ("_rendering_checks", "_ros_checks", "_gpu_checks", "_bundle_checks"):
+    probes = ("rendering", "ros", "gpu", "bundle", "other_interpreter")
+    for name in (f"_{probe}_checks" for probe in probes):
         monkeypatch.setattr(doctor, name, lambda: iter(()))
 
 
