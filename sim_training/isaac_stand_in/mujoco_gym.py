@@ -153,9 +153,9 @@ class MujocoGym:
         links = sum(len(a.asset.links) for env in sim.envs for a in env.actors)
         dofs = sum(len(a.asset.dofs) for env in sim.envs for a in env.actors)
         self._tensors = {
-            "roots": torch.full((count, 13), torch.nan),
-            "dofs": torch.full((dofs, 2), torch.nan),
-            "bodies": torch.full((links, 13), torch.nan),
+            "roots": torch.full((count, 13), torch.nan, device=sim.device),
+            "dofs": torch.full((dofs, 2), torch.nan, device=sim.device),
+            "bodies": torch.full((links, 13), torch.nan, device=sim.device),
         }
         return True
 

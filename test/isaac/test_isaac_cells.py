@@ -166,6 +166,20 @@ def test_a_reset_that_does_not_help_ends_the_worker(cells: IsaacCells) -> None:
         cells.reset(ALL, *reset_inputs(starts(3)))
 
 
+def test_every_tensor_is_made_on_the_device_of_the_simulator() -> None:
+    # Whatever is made without naming a device ends up where it cannot be mixed with the others.
+    with torch.device("meta"):
+        cells = make_cells(2)
+        cells.reset(ALL[:2], *reset_inputs(starts(2, "pushed")))
+        goal = goals(cells.observe(ALL[:2]), 0)
+        wrenches = np.ones((2, len(TASK.parts), 6)) * 1e-3
+        cells.control_step(ALL[:2], *goal, wrenches)
+        cells.place(ALL[:1], 3, cells.observe(ALL[:1])["present_poses"][:, 3])
+        cells.control_step(ALL[1:2], *(value[1:] for value in goal))
+        assert cells.observe(ALL[:2])["finite"].all()
+        cells.close()
+
+
 def test_nobody_moves_when_nobody_is_meant(cells: IsaacCells) -> None:
     calls = len(gym_of(cells).calls)
     none = np.zeros(0, dtype=np.int64)
