@@ -32,6 +32,7 @@ from sim_training.envs.furniture.isaac_check import compare, control_rate
 from sim_training.envs.furniture.isaac_config import IsaacGymSettings
 from sim_training.envs.furniture.isaac_gym import IsaacGymEnv
 from sim_training.envs.furniture.make import make_mujoco_env
+from sim_training.envs.furniture.randomisation import RandomisationConfig
 from sim_training.envs.furniture.tasks import FurnitureConfig
 from sim_training.envs.make import make_step_env
 from sim_training.envs.worker_settings import WorkerSettings
@@ -108,6 +109,14 @@ def test_a_killed_worker_is_replaced_and_its_episodes_are_lost_not_failed(
     assert outcome.info["lost"].tolist() == [False, True], "the second was not reset yet"
     env.reset(TWO[1:], np.array([6]))
     assert not env.step(actions, BOTH).truncated.any()
+
+
+def test_what_isaac_gym_cannot_do_is_refused(env: IsaacGymEnv) -> None:
+    physics = RandomisationConfig(part_mass_spread=0.1)
+    with pytest.raises(ConfigError, match="isaac_gym"):
+        IsaacGymEnv(replace(STAND_IN, randomisation=physics), env.simulator)
+    with pytest.raises(ConfigError, match="isaac_gym"):
+        IsaacGymEnv(replace(STAND_IN, control_rate_hz=5.0), env.simulator)
 
 
 def test_there_are_no_pictures(env: IsaacGymEnv) -> None:

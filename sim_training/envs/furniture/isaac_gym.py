@@ -224,10 +224,16 @@ def make_isaac_env(config: FurnitureConfig, n_envs: int) -> IsaacGymEnv:
     """Return the environment; `config.isaac` says how the worker runs.
 
     Raises:
+        ConfigError: the settings ask for what Isaac Gym cannot do.
         EnvironmentUnavailableError: no interpreter for Isaac Gym is known.
         SimulatorError: the worker cannot start.
     """
-    return IsaacGymEnv(config, IsaacGymSimulation(config.task, n_envs, config.isaac))
+    simulation = IsaacGymSimulation(config.task, n_envs, config.isaac)
+    try:
+        return IsaacGymEnv(config, simulation)
+    except ConfigError:
+        simulation.close()
+        raise
 
 
 def _order(task: FurnitureTask, n_envs: int, settings: IsaacGymSettings) -> WorkerOrder:
