@@ -22,6 +22,10 @@ class BenchSimConfig:
     env_threads: int = 2
     n_steps: int = 100
     """Control steps per environment."""
+    sizes: tuple[int, ...] = ()
+    """Measure with these numbers of environments one after the other, instead of n_envs."""
+    act_steps: int = 8
+    """Control steps in one call of a simulator that makes whole chunks; only with sizes."""
     json: bool = False
     """Print JSON instead of a table."""
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from dppo_ros.core.errors import ConfigError
 from sim_training.bench.config import BenchSimConfig
-from sim_training.bench.report import Value, print_values
+from sim_training.bench.report import Row, Value, print_rows, print_values
 from sim_training.envs.make import make_step_env
-from sim_training.envs.protocol import NominalEnv
+from sim_training.envs.protocol import ChunkSteppable, NominalEnv
 from sim_training.envs.toy import ToyReachEnv, scripted_action
 
 if TYPE_CHECKING:
@@ -47,10 +47,13 @@ def bench_sim(config: BenchSimConfig) -> int:
     thread, on all threads and through bare ``mj_step``, so that a machine whose speed drifts
     changes all of them alike.
     """
-    if config.n_steps < 1 or config.n_envs < 1:
+    if min(config.n_steps, config.n_envs, config.act_steps, *config.sizes) < 1:
         raise ConfigError(
-            f"n_steps is {config.n_steps} and n_envs {config.n_envs}; both must be at least 1"
+            f"n_steps is {config.n_steps}, n_envs {config.n_envs}, act_steps {config.act_steps}, "
+            f"sizes {config.sizes}; all must be at least 1"
         )
+    if config.sizes:
+        return _bench_sizes(config)
     env = make_step_env(config.env, config.n_envs, config.env_threads)
     expert, bare = _expert_and_physics(env)
     timed = [_Timed(env)]
@@ -80,6 +83,52 @@ def bench_sim(config: BenchSimConfig) -> int:
         values["speedup_by_threads"] = alone / elapsed
     print_values(values, config.json)
     return 0
+
+
+def _bench_sizes(config: BenchSimConfig) -> int:
+    """Measure and print speed over the number of environments; chunks repeat one action."""
+    rows: list[Row] = []
+    for n_envs in config.sizes:
+        begun = time.perf_counter()
+        env = make_step_env(config.env, n_envs, config.env_threads)
+        expert, _ = _expert_and_physics(env)
+        observation = env.reset(np.arange(n_envs), np.arange(n_envs))
+        step = _chunks_of(env, config.act_steps)
+        step(expert(observation))  # what is compiled or allocated at first does not count
+        ready_s = time.perf_counter() - begun
+        calls = max(1, config.n_steps // config.act_steps)
+        begun = time.perf_counter()
+        for _ in range(calls):
+            observation = step(expert(observation))
+        rate = n_envs * calls * config.act_steps / (time.perf_counter() - begun)
+        env.close()
+        rows.append(
+            {
+                "n_envs": n_envs,
+                "control_steps_per_s": rate,
+                "real_time_factor": rate / env.control_rate_hz,
+                "ms_per_chunk": 1e3 * n_envs * config.act_steps / rate,
+                "ready_after_s": ready_s,
+            }
+        )
+    subject = {"task": config.env.name, "simulator": getattr(config.env, "simulator", None)}
+    print_rows({**subject, "act_steps": config.act_steps}, rows, config.json)
+    return 0
+
+
+def _chunks_of(env: StepEnv, act_steps: int) -> Expert:
+    """Return what executes an action of every environment act_steps times, episodes unended."""
+    active = np.ones(env.n_envs, dtype=bool)
+
+    def step(actions: NDArray[np.float32]) -> NDArray[np.float32]:
+        if isinstance(env, ChunkSteppable):
+            chunk = np.repeat(actions[:, None], act_steps, axis=1)
+            return env.step_chunk(chunk, active)[-1].observation
+        for _ in range(act_steps):
+            outcome = env.step(actions, active)
+        return outcome.observation
+
+    return step
 
 
 def _drive(

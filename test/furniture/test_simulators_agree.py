@@ -61,6 +61,8 @@ def environments(task: str, simulator: str) -> Both:
 
 @pytest.fixture(scope="module", params=OTHERS)
 def simulator(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "warp":
+        request.getfixturevalue("warp_compiled")
     yield request.param
     environments.cache_clear()
 
@@ -77,7 +79,13 @@ def both_one_leg(simulator: str) -> Both:
 
 @pytest.mark.parametrize("starts", ["uniform", "pushed"])
 def test_the_same_actions_give_the_same_observations(both: Both, starts: str) -> None:
-    """Six control steps of the expert, driven by what MuJoCo shows; tool and parts, 0.5 mm."""
+    """Six control steps of the expert, driven by what MuJoCo shows.
+
+    The tool agrees within 0.5 mm and 0.02 m/s or rad/s. Parts that nobody pushes agree within
+    2 mm and 0.002 in a quaternion; pushed ones within 5 mm and 0.005, the bulb, which rolls
+    and wobbles, within 0.02.
+    """
+    bound = 2e-3 if starts == "uniform" else 5e-3 if both.reference.task.held is None else 2e-2
     task = both.reference.task
     for env in (both.reference, both.other):
         env.config = replace(env.config, starts=starts)  # type: ignore[arg-type]
@@ -89,12 +97,12 @@ def test_the_same_actions_give_the_same_observations(both: Both, starts: str) ->
         observation = outcome.observation
         np.testing.assert_allclose(seen.observation[:, :9], observation[:, :9], atol=5e-4)
         np.testing.assert_allclose(seen.observation[:, 9:15], observation[:, 9:15], atol=0.02)
-        np.testing.assert_allclose(seen.observation[:, 15:], observation[:, 15:], atol=2e-3)
+        np.testing.assert_allclose(seen.observation[:, 15:], observation[:, 15:], atol=bound)
         assert seen.info["phase"].tolist() == outcome.info["phase"].tolist()
 
 
 def test_pushed_parts_come_to_rest_at_the_same_places(both: Both) -> None:
-    """Sliding friction; they end within 1 mm and 2 deg of each other."""
+    """Sliding friction; they end within 1 mm and 2 deg, the bulb that rolls 5 mm and 10 deg."""
     task = both.reference.task
     states = [sample_start(task, "low", seed, "pushed") for seed in range(N)]
     ends = []
@@ -106,8 +114,10 @@ def test_pushed_parts_come_to_rest_at_the_same_places(both: Both) -> None:
     for name in task.parts:
         moved = max(moved, np.abs(ends[0][name][:, :3] - task.nominal_poses[name][:3]).max())
         position, rotation = relative_pose(ends[0][name], ends[1][name])
-        assert np.abs(position).max() < MILLIMETRE, name
-        assert np.trace(rotation, axis1=1, axis2=2).min() > 1 + 2 * np.cos(np.radians(2.0)), name
+        rolls = task.held is not None and name == task.held.name
+        assert np.abs(position).max() < (5 if rolls else 1) * MILLIMETRE, name
+        least = 1 + 2 * np.cos(np.radians(10.0 if rolls else 2.0))
+        assert np.trace(rotation, axis1=1, axis2=2).min() > least, name
     assert moved > 5 * MILLIMETRE
 
 

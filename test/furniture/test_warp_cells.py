@@ -9,6 +9,7 @@ One module, so that one process compiles the kernels; what compares simulators i
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,9 @@ from sim_training.envs.furniture.chunk_env import ChunkFurnitureEnv
 from sim_training.envs.furniture.controller import geometric_jacobian
 from sim_training.envs.furniture.experts import EXPERTS
 from sim_training.envs.furniture.make import make_furniture_env
+from sim_training.envs.furniture.properties import CellProperties
+from sim_training.envs.furniture.scene import PhysicsOptions
+from sim_training.envs.furniture.simulation import MujocoSimulation
 from sim_training.envs.furniture.simulator import HeldParts
 from sim_training.envs.furniture.starts import sample_start
 from sim_training.envs.furniture.task import HeldPart
@@ -31,13 +35,14 @@ from sim_training.envs.furniture.warp_cells import DeviceMemory
 from sim_training.envs.furniture.warp_simulation import WarpSimulation
 from sim_training.envs.protocol import ChunkSteppable
 
+pytestmark = pytest.mark.usefixtures("warp_compiled")
 CELLS = 4
 ALL = np.arange(CELLS)
 CONFIG = FurnitureConfig(simulator="warp")
 
 
 @pytest.fixture(scope="module")
-def simulation() -> WarpSimulation:
+def simulation(warp_compiled: None) -> WarpSimulation:
     return WarpSimulation(CONFIG.task, CELLS, device="cpu")
 
 
@@ -186,6 +191,37 @@ def test_a_held_part_is_put_back_until_the_tool_comes_or_time_is_up(
     np.testing.assert_allclose(heights[1, :2], 0.4 - fall, atol=2e-3)
     assert heights[1, 2] < 0.4 - 3 * fall  # let go at its 6th step: it falls on
     np.testing.assert_allclose(heights[2:], 0.015, atol=1e-3)  # neither was ever lifted
+
+
+def test_properties_of_a_cell_do_the_same_as_on_the_cpu(simulation: WarpSimulation) -> None:
+    """Pushed parts and a moving arm under other frictions, masses, gains and heights."""
+    changed = CellProperties(1.6, 0.8, {"leg2": 1.5}, 1.3, 0.8, 0.7, 0.01)
+    starts = [sample_start(CONFIG.task, "low", seed, "pushed") for seed in range(CELLS)]
+    starts[1] = replace(starts[1], properties=changed)
+    starts[3] = replace(starts[0], properties=changed)
+    reference = MujocoSimulation(CONFIG.task, CELLS, options=PhysicsOptions(sleep=False))
+    seen = []
+    for cells in (reference, simulation):
+        cells.reset(ALL, starts)
+        robot = cells.observe(ALL).robot
+        goal = robot.tool_position + np.array([0.05, 0.0, 0.02])
+        for _ in range(3):
+            cells.control_step(ALL, goal, robot.base_from_tool, np.ones(CELLS))
+        seen.append(cells.observe(ALL))
+    expected, found = (states.robot.tool_position for states in seen)
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+    assert np.abs(found[3] - found[0]).max() > 2e-3
+    leg, other = (states.tag_from_part["leg2"][:, :3] for states in seen)
+    np.testing.assert_allclose(other, leg, atol=5e-4)
+    assert seen[0].robot.gripper_width[1] == pytest.approx(seen[1].robot.gripper_width[1], abs=5e-4)
+    start(simulation)  # nominal again
+    position, rotation = goals(simulation)
+    simulation.control_step(ALL, position, rotation, np.ones(CELLS))
+    again = simulation.observe(ALL).robot.tool_position
+    fresh = WarpSimulation(CONFIG.task, CELLS, device="cpu")
+    start(fresh)
+    fresh.control_step(ALL, position, rotation, np.ones(CELLS))
+    np.testing.assert_array_equal(again, fresh.observe(ALL).robot.tool_position)
 
 
 def test_a_broken_cell_is_reported_ends_and_starts_anew(

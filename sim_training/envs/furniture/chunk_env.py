@@ -7,10 +7,14 @@ No torch, no rclpy.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 
 from sim_training.envs.furniture.env import FurnitureEnv
 from sim_training.envs.furniture.simulator import ChunkSimulator, HeldParts
+from sim_training.envs.furniture.task import CONTROL_RATE_HZ
 from sim_training.envs.protocol import BoolArray, Float32Array, IntArray, StepOutcome
 
 
@@ -39,4 +43,6 @@ class ChunkFurnitureEnv(FurnitureEnv[ChunkSimulator]):
         held = self.task.held
         if held is None or not self._held[ids].any():
             return None
+        until = math.ceil(held.until_step * self.control_rate_hz / CONTROL_RATE_HZ)
+        held = replace(held, until_step=until)
         return HeldParts(held, self._held[ids], self._held_poses[ids], self._steps[ids])

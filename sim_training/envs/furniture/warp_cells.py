@@ -8,6 +8,7 @@ that a step costs one launch instead of one for each of MuJoCo Warp's kernels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mujoco
@@ -21,6 +22,7 @@ from sim_training.envs.furniture import geometry as geo
 from sim_training.envs.furniture import warp_kernels as kernels
 from sim_training.envs.furniture.layout import CellLayout, qpos_from_pose
 from sim_training.envs.furniture.simulator import HeldParts
+from sim_training.envs.furniture.warp_properties import CELL_FIELDS
 from sim_training.envs.protocol import BoolArray, IntArray
 
 
@@ -73,7 +75,7 @@ class WarpCells:
         self.layout = layout
         self.device = device
         with wp.ScopedDevice(device):
-            self.model = mjw.put_model(model)
+            self.model = mjw.put_model(model, dict.fromkeys(CELL_FIELDS, n_envs))
             self.model.opt.warn_overflow = 0  # it prints at every step; ``overflow`` reports
             self.data = mjw.make_data(
                 model, nworld=n_envs, nconmax=memory.contacts, njmax=memory.constraints
@@ -125,6 +127,15 @@ class WarpCells:
         ):
             values = wp.array(rows, dtype=float)
             wp.launch(kernels.put_rows, values.shape, inputs=[cells, address, values, target])
+
+    def put_properties(self, ids: IntArray, fields: Mapping[str, FloatArray]) -> None:
+        """Set model fields of the given cells to values (m, numbers of a cell)."""
+        cells = wp.array(ids, dtype=int)
+        for name, rows in fields.items():
+            field = getattr(self.model, name)
+            plain = wp.array(ptr=field.ptr, dtype=float, shape=(self.n_envs, rows.shape[1]))
+            values = wp.array(rows, dtype=float)
+            wp.launch(kernels.put_rows, values.shape, inputs=[cells, 0, values, plain])
 
     def upload(self, rows: FloatArray, ids: IntArray) -> wp.array:
         """Array (h, n, ...) on the device from rows (m, h, ...) of the given cells."""

@@ -37,6 +37,7 @@ from sim_training.envs.furniture.warp_cells import (
     overflowed,
 )
 from sim_training.envs.furniture.warp_kernels import ROBOT_NUMBERS
+from sim_training.envs.furniture.warp_properties import PropertyRows
 from sim_training.envs.protocol import BoolArray, IntArray
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class WarpSimulation:
         task: whose parts are in the cells.
         n_envs: number of cells.
         options: solver settings; parts never sleep here.
+        control_rate_hz: control steps per second.
         device: Warp's name of a device; None: the first GPU, else the CPU.
         memory: room for contacts.
 
@@ -59,11 +61,15 @@ class WarpSimulation:
         ConfigError: n_envs below 1.
     """
 
+    randomises_physics = True
+    """Cells may differ in ``StartState.properties``."""
+
     def __init__(
         self,
         task: FurnitureTask,
         n_envs: int,
         options: PhysicsOptions | None = None,
+        control_rate_hz: float = CONTROL_RATE_HZ,
         device: str | None = None,
         memory: DeviceMemory | None = None,
     ) -> None:
@@ -76,7 +82,8 @@ class WarpSimulation:
         self.device = choose_device(device)
         if self.device == "cpu":
             logger.info("MuJoCo Warp runs on one CPU core, not on a GPU: that is slow")
-        self.physics_steps = self._steps_in(1.0 / CONTROL_RATE_HZ)
+        self.control_rate_hz = control_rate_hz
+        self.physics_steps = self._steps_in(1.0 / control_rate_hz)
         self.model = build_model(task.name, self.options)
         self.layout = CellLayout(task, self.model)
         nominal = StartState(geo.RESET_JOINTS_RAD, task.nominal_poses)
@@ -84,6 +91,8 @@ class WarpSimulation:
         self.cells = WarpCells(
             self.model, self.layout, self._nominal_qpos, n_envs, self.device, self.memory
         )
+        self._properties = PropertyRows(self.model, task.parts)
+        self._base_height_m = np.zeros(n_envs)
         self._fence = np.tile(fence_position(nominal), (n_envs, 1))
         self._lost = np.zeros(n_envs, dtype=bool)
         self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
@@ -95,9 +104,12 @@ class WarpSimulation:
             return
         self._fence[ids] = [fence_position(start) for start in starts]
         self._lost[ids] = False
+        properties = [start.properties for start in starts]
+        self._base_height_m[ids] = [one.base_height_m for one in properties]
         qpos = np.stack([self.layout.start_qpos(start) for start in starts])
         pushed = [i for i, start in enumerate(starts) if start.wrenches]
         with wp.ScopedDevice(self.device):
+            self.cells.put_properties(ids, self._properties.rows(properties))
             self.cells.start(ids, qpos, self._fence[ids])
             if pushed:
                 wrenches = np.stack([self.layout.start_wrenches(starts[i]) for i in pushed])
@@ -177,6 +189,8 @@ class WarpSimulation:
         cells, steps = self.cells, goal_position.shape[1]
         rotation = base_from_goal.reshape(len(ids), steps, 9)
         rows = np.concatenate([goal_position, rotation, gripper[..., None]], axis=-1)
+        # The table is at height 0 in the simulation, the robot's base not always.
+        rows[..., 2] += self._base_height_m[ids, None]
         with wp.ScopedDevice(self.device):
             cells.make_room(steps)
             goals = cells.upload(rows, ids)
@@ -218,6 +232,7 @@ class WarpSimulation:
         # Numbers that are not finite do not get into the task's arithmetic.
         qpos = np.where(finite[:, None], rows[:, ROBOT_NUMBERS:], self._nominal_qpos)
         robot = np.where(finite[:, None], rows[:, :ROBOT_NUMBERS], 0.0)
+        robot[:, 2] -= np.where(finite, self._base_height_m[ids], 0.0)
         state = RobotState(
             tool_position=robot[:, 0:3],
             base_from_tool=robot[:, 3:12].reshape(-1, 3, 3),
