@@ -114,7 +114,9 @@ def hop(
     return Goal(position, rotation, goal.gripper)
 
 
-def upright_hand(hand: Hand, axis: FloatArray, normal: FloatArray) -> FloatArray:
+def upright_hand(
+    hand: Hand, axis: FloatArray, normal: FloatArray, aside_rad: float = 0.0
+) -> FloatArray:
     """Hand goal that swings into the arm's plane first and then tips what it holds upright.
 
     Tipping takes joint 6 through pi, where joints 5 and 7 line up; it is harmless only while the
@@ -124,8 +126,10 @@ def upright_hand(hand: Hand, axis: FloatArray, normal: FloatArray) -> FloatArray
         hand: present pose.
         axis: (3,) axis of the held part.
         normal: (3,) where the axis has to point.
+        aside_rad: heading to swing to, from the arm's plane; joint 6 lets the hand lean far only
+            out of that plane.
     """
-    azimuth = float(np.arctan2(hand.tool[1], hand.tool[0]))
+    azimuth = float(np.arctan2(hand.tool[1], hand.tool[0])) + aside_rad
     swing = float(
         np.arctan2(np.sin(azimuth - hand.hand_heading), np.cos(azimuth - hand.hand_heading))
     )

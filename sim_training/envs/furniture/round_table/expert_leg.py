@@ -22,8 +22,9 @@ from sim_training.envs.furniture.expert_motions import (
 )
 from sim_training.envs.furniture.round_table.expert_view import OPEN_WIDTH_M, View
 
-_GRASP_TILT_RAD = np.radians(48.0)
-_GRASP_DEPTH_M = 0.004
+_GRASP_TILT_RAD = np.radians(40.0)
+_ASIDE_RAD = np.radians(75.0)
+_GRASP_DEPTH_M = 0.003
 """How far beyond the axis of the cup the finger tips reach."""
 _TIPPING_DISTANCE_M = 0.09
 SCREW_START_RAD = np.radians(50.0)
@@ -63,7 +64,7 @@ def carry_leg(view: View) -> Goal:
     step = shorten(np.array([*(crossing * offset), height - over]), MAX_TRANSLATION_M)
     freedom = float(np.clip((view.leg[2] - 0.04) / 0.05, 0.0, 1.0))
     wanted = view.base_from_top[:, 2] if lateral < _TIPPING_DISTANCE_M else view.leg_axis
-    goal = upright_hand(view, view.leg_axis, wanted)
+    goal = upright_hand(view, view.leg_axis, wanted, _ASIDE_RAD)
     hand = limit_rotation(view.base_from_tool, goal, max(1e-6, freedom * MAX_ROTATION_RAD))
     tool_from_leg = view.base_from_tool.T @ (view.leg - view.tool)
     return Goal(view.leg + step - hand @ tool_from_leg, hand, CLOSE)

@@ -86,7 +86,7 @@ class View(Hand):
     def leg_in_hole(self) -> bool:
         """The leg's peg is in the boss, deep enough to stay there when let go."""
         # A released leg leans in its bore: judge by the end of the peg.
-        depth = 0.0271 if self.holding_leg and self.hand_tilt > 0.35 else 0.0306
+        depth = 0.0199 if self.holding_leg and self.hand_tilt > 0.35 else 0.0306
         end = self.base_from_top.T @ (self.leg - 0.035 * self.leg_axis - self.top)
         upright = self.base_from_top[:, 2] @ self.leg_axis > _UPRIGHT
         return bool(np.hypot(end[0], end[1]) < 0.007 and end[2] < depth and upright)

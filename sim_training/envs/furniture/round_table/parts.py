@@ -29,7 +29,8 @@ from sim_training.envs.furniture.round_table import geometry as geo
 GEOM_CLASSES: dict[str, dict[str, str]] = {
     "base": {"contype": "1", "conaffinity": "518", "rgba": ".80 .58 .34 1"},
     "leg": {"contype": "32", "conaffinity": "6", "rgba": ".80 .58 .34 1"},
-    "cup": {"contype": "96", "conaffinity": "30", "rgba": ".80 .58 .34 1"},
+    "cup": {"contype": "64", "conaffinity": "24", "rgba": ".80 .58 .34 1"},
+    "grip": {"contype": "32", "conaffinity": "6", "group": "3"},
     "hull": {"contype": "512", "conaffinity": "0", "group": "3"},
     "rim": {"contype": "64", "conaffinity": "575", "rgba": ".90 .84 .70 1"},
     "plate": {"contype": "64", "conaffinity": "547", "rgba": ".90 .84 .70 1"},
@@ -92,6 +93,12 @@ def _add_leg(world: ET.Element) -> None:
     _add_ring(body, "cup", (geo.BORE_RADIUS_M, geo.CUP_RADIUS_M), cup, geo.BORE_WALL_BOXES)
     middle, half = (geo.CUP_FLOOR_Y_M + length) / 2, (geo.CUP_FLOOR_Y_M - length) / 2
     add_box(body, "cup", (0, middle, 0), (geo.BORE_RADIUS_M, half, geo.BORE_RADIUS_M))
+    # To fingers and table the cup is solid: they would be pressed through its wall.
+    width = geo.CUP_RADIUS_M * np.tan(np.pi / geo.BORE_WALL_BOXES)
+    height, tall = (cup[1] + cup[0]) / 2, (cup[1] - cup[0]) / 2
+    for angle in np.arange(geo.BORE_WALL_BOXES // 2) * 2 * np.pi / geo.BORE_WALL_BOXES:
+        size, turn = (geo.CUP_RADIUS_M, tall, width), numbers((0, -angle, 0))
+        add_box(body, "grip", (0, height, 0), size, euler=turn)
     top = geo.CUP_RIM_Y_M - geo.CUP_RADIUS_M - 0.0005
     add_sphere(body, "hull", (0, top, 0), geo.CUP_RADIUS_M)
     _add_bore_thread(body, geo.CUP_THREAD_START_Y_M, geo.CUP_THREAD_START_ANGLE_RAD)
