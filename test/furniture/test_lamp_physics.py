@@ -12,6 +12,8 @@ from dppo_ros.core.observation import join_action
 from dppo_ros.core.rotations import FloatArray, rotation_x, rotation_y, rotation_z
 from sim_training.envs.furniture.lamp import geometry as geo
 from sim_training.envs.furniture.lamp.expert import expert_actions
+from sim_training.envs.furniture.lamp.expert_hood import is_in_the_way
+from sim_training.envs.furniture.lamp.expert_view import decode
 from sim_training.envs.furniture.lamp.task import BASE, BULB, BULB_PAIR, HOOD, HOOD_PAIR
 from sim_training.envs.furniture.make import make_mujoco_env
 from sim_training.envs.furniture.scene import PhysicsOptions, build_model
@@ -128,6 +130,29 @@ def test_the_bulb_is_held_until_the_tool_is_close() -> None:
     for _ in range(15):
         outcome = env.step(actions, np.array([True]))
     np.testing.assert_allclose(outcome.observation[0, bulb], start[0, bulb], atol=2e-3)
+
+
+def test_the_expert_sets_a_hood_in_the_way_aside() -> None:
+    """A hood beside the glass would meet the palm: it is parked first, standing; then the base."""
+    env = make_mujoco_env(FurnitureConfig(name="lamp"), 1)
+    observation = env.reset(np.array([0]), np.array([1]))
+    hood = env.observation_spec.slice("lamp_hood_pose")
+    assert not is_in_the_way(decode(observation[0]))
+    pose = np.asarray(observation[0, hood], dtype=np.float64)
+    glass = decode(observation[0]).glass
+    pose[:2] = [glass[1] - 0.09, glass[0] - 0.3015]
+    env.simulator.place_part(np.array([0]), HOOD, pose[None])
+    moved = []
+    for _ in range(75):
+        outcome = env.step(expert_actions(observation), np.array([True]))
+        observation = outcome.observation
+        moved.append(is_in_the_way(decode(observation[0])))
+    view = decode(observation[0])
+    assert moved[0]
+    assert not moved[-1]
+    assert np.linalg.norm(view.hood[:2] - [0.42, -0.22]) < 0.03
+    assert view.base_from_hood[2, 1] < -0.99
+    assert not view.holds_hood
 
 
 def test_the_expert_assembles_the_lamp() -> None:
