@@ -23,7 +23,6 @@ from dppo_ros.core.rotations import FloatArray, matrix_from_rotation_vector
 from sim_training.envs.furniture.chunk_env import ChunkFurnitureEnv
 from sim_training.envs.furniture.controller import geometric_jacobian
 from sim_training.envs.furniture.experts import EXPERTS
-from sim_training.envs.furniture.make import make_furniture_env
 from sim_training.envs.furniture.properties import CellProperties
 from sim_training.envs.furniture.scene import PhysicsOptions
 from sim_training.envs.furniture.simulation import MujocoSimulation
@@ -148,7 +147,7 @@ def test_a_chunk_is_what_single_steps_are(simulation: WarpSimulation) -> None:
 def test_the_environment_ends_episodes_inside_chunks_as_outside() -> None:
     """The same actions as chunks and as steps; the limit of 5 steps falls into a chunk of 3."""
     config = FurnitureConfig(simulator="warp", max_episode_steps=5, starts="pushed")
-    env = make_furniture_env(config, 2)
+    env = ChunkFurnitureEnv(config, WarpSimulation(config.task, 2, device="cpu"))
     assert isinstance(env, ChunkSteppable)
     first = env.reset(np.arange(2), np.array([4, 5]))
     active = np.ones(2, dtype=bool)
@@ -253,7 +252,9 @@ def test_too_little_room_for_constraints_ends_the_episode(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Five parts at rest need 83 rows."""
-    env = ChunkFurnitureEnv(CONFIG, WarpSimulation(CONFIG.task, 1, memory=DeviceMemory(192, 48)))
+    env = ChunkFurnitureEnv(
+        CONFIG, WarpSimulation(CONFIG.task, 1, device="cpu", memory=DeviceMemory(192, 48))
+    )
     actions = EXPERTS[env.name](env.reset(np.array([0]), np.array([0])))
     with caplog.at_level(logging.WARNING):
         assert env.step(actions, np.array([True])).terminated.all()
@@ -261,7 +262,7 @@ def test_too_little_room_for_constraints_ends_the_episode(
 
 
 def test_too_little_room_for_contacts_is_an_error() -> None:
-    simulation = WarpSimulation(CONFIG.task, 1, memory=DeviceMemory(contacts=2))
+    simulation = WarpSimulation(CONFIG.task, 1, device="cpu", memory=DeviceMemory(contacts=2))
     simulation.reset(np.array([0]), [sample_start(CONFIG.task, "low", 0)])
     robot = simulation.observe(np.array([0])).robot
     simulation.control_step(
