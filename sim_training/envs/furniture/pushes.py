@@ -47,6 +47,8 @@ class PassingPushes:
 
     def restart(self, env_ids: IntArray, seeds: IntArray) -> None:
         """Begin new episodes in the given cells."""
+        if self._rate == 0.0:
+            return
         for env_id, seed in zip(env_ids, seeds, strict=True):
             self._generators[int(env_id)] = episode_generator(int(seed), _PUSH_STREAM)
 
