@@ -97,9 +97,10 @@ class Film:
         """Label a frame, pass it on, and keep it if it begins a phase or ends the episode.
 
         Raises:
-            EnvironmentUnavailableError: the frame shows nothing.
+            EnvironmentUnavailableError: the first frame shows nothing.
         """
-        if is_blank(frame.image):
+        # Later ones may be blank: a cell that its simulator has lost is drawn black.
+        if self.phase < 0 and is_blank(frame.image):
             raise EnvironmentUnavailableError(
                 "the graphics driver draws empty pictures; dppo doctor says what to install"
             )

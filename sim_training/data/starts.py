@@ -39,8 +39,10 @@ Samples = Mapping[tuple[str, str], StartSample]
 """By level and distribution."""
 _COLOURS = ("#2a7f9e", "#e4572e", "#3a9d6e", "#8a5fb0", "#e9a23b", "#6b7280")
 _NEEDLE_MM = 18.0
-_SHOWN_NEEDLES = 120
-"""More needles than this hide one another."""
+_SHOWN_NEEDLES, _SHOWN_FENCES = 120, 40
+"""More than this hide one another."""
+_MARGIN_MM = 130.0
+"""What is shown around the limits of the parts; what came to rest beyond is counted."""
 
 
 @dataclass(frozen=True)
@@ -149,14 +151,15 @@ def draw_starts(task: FurnitureTask, samples: Samples, path: Path) -> None:
         for column, kind in enumerate(kinds):
             _draw_panel(axes[row, column], task, samples[level, kind])
             axes[row, column].set_title(f"{level}, {kind}", fontsize=10)
-    axes[0, 0].invert_xaxis()
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
+    low, high = 1e3 * task.part_limits_m
+    axes[0, 0].set_xlim(high[0] + _MARGIN_MM, low[0] - _MARGIN_MM)
+    axes[0, 0].set_ylim(low[1] - _MARGIN_MM, high[1] + _MARGIN_MM)
+    axes[0, 0].legend(loc="upper center", ncols=len(task.parts), fontsize=7, markerscale=2)
     episodes = len(next(iter(samples.values())).rest)
     figure.suptitle(
         f"{task.name}: parts at rest at the start, {episodes} starts per panel, from above "
         "(robot below); needles show yaw",
-        fontsize=11,
+        fontsize=10,
     )
     figure.supxlabel("tag x (mm), robot's left on the left", fontsize=9)
     figure.supylabel("tag y (mm), away from the robot", fontsize=9)
@@ -173,12 +176,15 @@ def _draw_panel(axis: Axes, task: FurnitureTask, sample: StartSample) -> None:
         linewidth=1,
     )
     _draw_fence(axis, task, sample)
+    beyond = 0
     for index, name in enumerate(task.parts):
         colour = _COLOURS[index % len(_COLOURS)]
         nominal = 1e3 * task.nominal_poses[name][:2]
         place = nominal + 1e3 * sample.rest[:, index, :2]
         yaw = sample.rest[:, index, 2]
-        axis.scatter(place[:, 0], place[:, 1], s=5, color=colour, label=name, zorder=3)
+        away = (place < low - _MARGIN_MM) | (place > high + _MARGIN_MM)
+        beyond += int(away.any(axis=1).sum())
+        axis.scatter(place[:, 0], place[:, 1], s=3, color=colour, label=name, zorder=3)
         # Nominal heading is drawn away from the robot (+y); a needle turns with the part.
         needle = _NEEDLE_MM * np.column_stack([-np.sin(yaw), np.cos(yaw)])
         for start, tip in zip(place[:_SHOWN_NEEDLES], needle[:_SHOWN_NEEDLES], strict=True):
@@ -186,6 +192,9 @@ def _draw_panel(axis: Axes, task: FurnitureTask, sample: StartSample) -> None:
         half = 1e3 * np.array(task.half_outlines[name])
         corners = nominal + half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]])
         axis.plot(*corners.T, color=colour, linewidth=1)
+    if beyond:
+        text = f"{beyond} parts beyond this picture"
+        axis.text(0.5, 0.03, text, transform=axis.transAxes, ha="center", fontsize=8)
     axis.set_aspect("equal")
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.2)
@@ -198,5 +207,5 @@ def _draw_fence(axis: Axes, task: FurnitureTask, sample: StartSample) -> None:
     near = far - 2e3 * geo.FENCE_SIDE_HALF_M[0]
     shape = np.array([[-inner, near], [-inner, far], [inner, far], [inner, near]])
     places = 1e3 * (task.nominal_poses[OBSTACLE][:2] + sample.fence_xy)
-    for place in places[:_SHOWN_NEEDLES]:
-        axis.plot(*(place + shape).T, color="#374151", linewidth=0.7, alpha=0.2)
+    for place in places[:_SHOWN_FENCES]:
+        axis.plot(*(place + shape).T, color="#374151", linewidth=0.7, alpha=0.25)

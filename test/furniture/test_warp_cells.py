@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("mujoco_warp")
 
-from dppo_ros.core.errors import ConfigError
+from dppo_ros.core.errors import ConfigError, EnvironmentUnavailableError
 from dppo_ros.core.inverse_kinematics import MAX_JOINT_STEP_RAD, differential_ik
 from dppo_ros.core.observation import tag_pose_from_base
 from dppo_ros.core.rotations import FloatArray, matrix_from_rotation_vector
@@ -270,3 +270,18 @@ def test_too_little_room_for_contacts_is_an_error() -> None:
     )
     with pytest.raises(ConfigError, match="more than 2 contact candidates in 1 cells"):
         simulation.observe(np.array([0]))
+
+
+def test_pictures_show_the_cell_as_mujoco_on_the_cpu_does(simulation: WarpSimulation) -> None:
+    start(simulation)
+    cpu = MujocoSimulation(CONFIG.task, 1)
+    cpu.reset(ALL[:1], [sample_start(CONFIG.task, "med", 1)])
+    try:
+        expected = cpu.render(0, 60, 80)
+    except EnvironmentUnavailableError as error:
+        pytest.skip(str(error))
+    drawn = simulation.render(1, 60, 80)
+    assert np.abs(drawn.astype(int) - expected).mean() < 0.5
+    assert np.abs(simulation.render(0, 60, 80).astype(int) - expected).mean() > 1.0
+    simulation.close()
+    cpu.close()

@@ -119,9 +119,16 @@ def test_what_isaac_gym_cannot_do_is_refused(env: IsaacGymEnv) -> None:
         IsaacGymEnv(replace(STAND_IN, control_rate_hz=5.0), env.simulator)
 
 
-def test_there_are_no_pictures(env: IsaacGymEnv) -> None:
-    with pytest.raises(ConfigError, match="no pictures"):
-        env.render(0, 10, 10)
+def test_pictures_are_drawn_from_the_states_and_lost_cells_are_black(env: IsaacGymEnv) -> None:
+    env.reset(TWO, np.array([1, 2]))
+    try:
+        first, second = env.render(0, 60, 80), env.render(1, 60, 80)
+    except EnvironmentUnavailableError as error:
+        pytest.skip(str(error))
+    assert first.shape == (60, 80, 3) and not np.array_equal(first, second)
+    os.kill(env.simulator.worker_pid, signal.SIGKILL)
+    env.step(np.zeros((2, 10), np.float32), BOTH)
+    assert not env.render(0, 60, 80).any()
 
 
 def test_without_an_interpreter_the_remedy_is_named(

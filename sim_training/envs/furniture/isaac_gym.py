@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,9 @@ from sim_training.envs.remote_process import WorkerFailure, WorkerOrder
 from sim_training.envs.remote_slot import WorkerSlot
 from sim_training.envs.worker_settings import find_interpreter
 from sim_training.remote_worker.isaac_gym.adapter import STATES
+
+if TYPE_CHECKING:
+    from sim_training.envs.furniture.view import StateView
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +78,7 @@ class IsaacGymSimulation:
         self._states = {name: np.zeros_like(arrays[name]) for name in STATES}
         self._states["present_poses"][..., 6] = 1.0
         self.lost = np.zeros(n_envs, dtype=bool)
+        self._view: StateView | None = None
 
     @property
     def about(self) -> str:
@@ -165,18 +169,32 @@ class IsaacGymSimulation:
         self._call("place", env_ids[rows], {"object_poses": poses}, object=index)
 
     def render(self, env_id: int, height: int, width: int) -> NDArray[np.uint8]:
-        """Refuse: the worker runs without graphics.
+        """RGB image (height, width, 3) of one cell, drawn here by MuJoCo from its true state.
+
+        The worker runs without graphics. A cell that was lost is black.
 
         Raises:
-            ConfigError: always.
+            EnvironmentUnavailableError: this machine cannot draw off-screen.
         """
-        raise ConfigError(
-            "the Isaac Gym back-end draws no pictures; evaluate the policy with simulator mujoco "
-            "for a video"
-        )
+        # Imported here: nothing else on this side needs MuJoCo.
+        from sim_training.envs.furniture.view import StateView
+
+        states = self.observe(np.array([env_id]))
+        if not states.finite[0]:
+            return np.zeros((height, width, 3), dtype=np.uint8)
+        if self._view is None or self._view.size != (height, width):
+            self._close_view()
+            self._view = StateView(self.task, height, width)
+        return self._view.draw(states)
+
+    def _close_view(self) -> None:
+        if self._view is not None:
+            self._view.close()
+            self._view = None
 
     def close(self) -> None:
         """End the worker."""
+        self._close_view()
         self._slot.worker.close()
 
     def _call(

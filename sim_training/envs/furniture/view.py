@@ -107,6 +107,7 @@ class StateView:
     """
 
     def __init__(self, task: FurnitureTask, height: int, width: int) -> None:
+        self.size = (height, width)
         self._model = build_model(task.name)
         self.data = mujoco.MjData(self._model)
         self.data.qpos[: len(geo.ARM_JOINTS)] = geo.RESET_JOINTS_RAD

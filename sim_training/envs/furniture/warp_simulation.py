@@ -29,6 +29,7 @@ from sim_training.envs.furniture.scene import PhysicsOptions, build_model
 from sim_training.envs.furniture.simulator import HeldParts
 from sim_training.envs.furniture.starts import PUSH_DURATION_S, SETTLE_S, StartState
 from sim_training.envs.furniture.task import CONTROL_RATE_HZ, CellStates, FurnitureTask
+from sim_training.envs.furniture.view import CellView
 from sim_training.envs.furniture.warp_cells import (
     SHARED_OVERFLOW,
     DeviceMemory,
@@ -95,7 +96,7 @@ class WarpSimulation:
         self._base_height_m = np.zeros(n_envs)
         self._fence = np.tile(fence_position(nominal), (n_envs, 1))
         self._lost = np.zeros(n_envs, dtype=bool)
-        self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
+        self._views: dict[tuple[int, int], CellView] = {}
 
     def reset(self, env_ids: IntArray, starts: Sequence[StartState]) -> None:
         """Put the given cells into start states, pushes applied; the others are not touched."""
@@ -159,22 +160,25 @@ class WarpSimulation:
             self.cells.put(env_ids, name, tag_from_part)
 
     def render(self, env_id: int, height: int, width: int) -> NDArray[np.uint8]:
-        """RGB image (height, width, 3) of one cell; needs an off-screen OpenGL platform."""
+        """RGB image (height, width, 3) of one cell.
+
+        Raises:
+            EnvironmentUnavailableError: this machine cannot draw off-screen.
+        """
         key = (height, width)
-        if key not in self._renderers:
-            self._renderers[key] = mujoco.Renderer(self.model, height, width)
+        if key not in self._views:
+            self._views[key] = CellView(self.model, height, width)
         data = mujoco.MjData(self.model)
         data.qpos[:] = self.cells.coordinates(env_id)
         data.mocap_pos[0] = self._fence[env_id]
         mujoco.mj_forward(self.model, data)
-        self._renderers[key].update_scene(data, "side")
-        return np.asarray(self._renderers[key].render()).copy()
+        return self._views[key].draw(data)
 
     def close(self) -> None:
-        """Free the renderers; the device's memory goes with the object."""
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
+        """Release graphics; the device's memory goes with the object."""
+        for view in self._views.values():
+            view.close()
+        self._views.clear()
 
     def _run(
         self,
