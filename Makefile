@@ -71,7 +71,7 @@ $(ROBOMIMIC_STAMP): $(BIN)/python requirements/robosuite.txt
 demo: $(STAMP) ## Train a little, then assemble with the shipped policy over ROS 2 (15 minutes)
 	@$(BIN)/python -m sim_training.cli demo $(DEMO_ARGS)
 
-test: $(STAMP) ## Run the whole test suite
+test: $(STAMP) $(ROBOMIMIC_STAMP) ## Run the whole test suite
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(TEST_ARGS)
 
 test-fast: $(STAMP) ## Run the tests that need neither ROS 2 nor much time

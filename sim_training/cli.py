@@ -104,6 +104,7 @@ def _commands() -> dict[str, Command]:
         "robustness": Command("success over noise, latency, errors and rates", _robustness),
         "ablate": Command("what each randomisation switch does to a policy", _ablate),
         "bench sim": Command("simulator steps per second", _bench_sim),
+        "bench remote": Command("cost of a simulator in a process of its own", _bench_remote),
         "bench policy": Command("latency of exported policies, idle and under load", _bench_policy),
         "bench train": Command("time of a DPPO iteration, by parts", _bench_train),
         "bench pretrain": Command("time of a pre-training step, by parts", _bench_pretrain),
@@ -307,6 +308,13 @@ def _bench_sim(words: list[str]) -> int:
     from sim_training.bench.simulator import bench_sim
 
     return bench_sim(parsed)
+
+
+def _bench_remote(words: list[str]) -> int:
+    from sim_training.bench.config import BenchRemoteConfig
+    from sim_training.bench.remote import bench_remote
+
+    return bench_remote(parse(BenchRemoteConfig(), words, "dppo bench remote"))
 
 
 def _bench_policy(words: list[str]) -> int:

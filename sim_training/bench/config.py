@@ -31,6 +31,20 @@ class BenchSimConfig:
 
 
 @dataclass(frozen=True)
+class BenchRemoteConfig:
+    """Cost of a simulator in a process of its own, without any simulator: the toy task."""
+
+    n_envs: int = 50
+    chunk_steps: int = 8
+    repeats: int = 500
+    """Calls of each kind; the figures are medians."""
+    python: Path | None = None
+    """Interpreter of the worker; None: this one."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+
+@dataclass(frozen=True)
 class BenchPolicyConfig:
     """Latency of exported policies at batch size 1, as the robot runs them."""
 

@@ -177,6 +177,10 @@ def _expert_and_physics(
         low, high = 0.3 * env.action_range  # gentle, so that episodes last
         rng = np.random.default_rng(0)
         return lambda seen: rng.uniform(low, high, (len(seen), len(low))).astype(np.float32), None
+    if env.name == "lift":
+        from sim_training.envs.lift_expert import lift_actions
+
+        return lift_actions, None
     from sim_training.envs.furniture.bare_physics import BarePhysics
     from sim_training.envs.furniture.experts import EXPERTS
     from sim_training.envs.furniture.simulation import MujocoSimulation
