@@ -159,7 +159,7 @@ def write_success_curves(groups: Sequence[SuccessGroup], title: str, out: Path) 
     axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
     axes.grid(color="#e6e9ee", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=130, metadata={"Software": None})
     between = _between(groups)
@@ -172,8 +172,8 @@ def write_success_curves(groups: Sequence[SuccessGroup], title: str, out: Path) 
 def _draw_group(axes: Axes, group: SuccessGroup, colour: str) -> None:
     steps = [point.steps for point in group.training]
     low, high = zip(*(point.interval for point in group.training), strict=True)
-    label = f"{group.label}, training episodes"
-    axes.plot(steps, [p.rate for p in group.training], color=colour, lw=1.4, label=label)
+    rates = [point.rate for point in group.training]
+    axes.plot(steps, rates, color=colour, lw=1.4, label=group.label)
     axes.fill_between(steps, low, high, color=colour, alpha=0.13, lw=0)
     if not group.evaluated:
         return
@@ -188,13 +188,12 @@ def _draw_group(axes: Axes, group: SuccessGroup, colour: str) -> None:
         fmt="o",
         ms=4,
         capsize=3,
-        label=f"{group.label}, evaluated",
     )
 
 
 def _between(groups: Sequence[SuccessGroup]) -> list[dict[str, Any]]:
-    """Return the test of the last evaluations of every two groups."""
-    known = [group for group in groups if group.evaluated]
+    """Return the test of the last evaluations of every two groups with trained ones."""
+    known = [group for group in groups if group.evaluated and group.evaluated[-1].steps > 0]
     results = []
     for first, second in combinations(known, 2):
         test = paired(second.evaluated[-1], first.evaluated[-1])
