@@ -19,8 +19,6 @@ from sim_training.envs.furniture.scene import PhysicsOptions, build_model
 from sim_training.envs.furniture.tasks import TASKS
 from sim_training.isaac_stand_in.api import DOF_MODE_EFFORT, DOF_MODE_POS, Actor, Sim
 
-STEPS_PER_SUBSTEP = 5
-"""Physics steps in one substep of 1/120 s, thus of 1.67 ms."""
 _XYZW, _WXYZ = [1, 2, 3, 0], [3, 0, 1, 2]
 
 
@@ -41,8 +39,10 @@ class MujocoCells:
         self._robot = next(index for index, actor in enumerate(actors) if actor.asset.dofs)
         _check_drives(actors[self._robot])
         self._substeps = sim.params.substeps
-        step_s = sim.params.dt / (self._substeps * STEPS_PER_SUBSTEP)
-        options = PhysicsOptions(timestep_s=step_s, sleep=False)
+        self._substep_s = sim.params.dt / self._substeps
+        self._substeps_made = 0
+        options = PhysicsOptions(sleep=False)
+        self._step_s = options.timestep_s
         self.model = build_model(_task_name(actors), options)
         count = len(sim.envs)
         self._ids = np.arange(count)
@@ -129,9 +129,19 @@ class MujocoCells:
         driven = properties["driveMode"] == int(DOF_MODE_POS)
         self._ctrl[:] = np.where(driven, self.targets, self.efforts)
         for _ in range(self._substeps):
-            self._batch.step(self._ids, nstep=STEPS_PER_SUBSTEP, stage=mujoco.mjtStage.mjSTAGE_VEL)
+            steps = self._steps_of_substep()
+            # Impulses stay right although substeps are rounded to physics steps.
+            self._wrenches[:] *= self._substep_s / (steps * self._step_s)
+            self._batch.step(self._ids, nstep=steps, stage=mujoco.mjtStage.mjSTAGE_VEL)
             self._wrenches[:] = 0.0
         self._remember_bodies()
+
+    def _steps_of_substep(self) -> int:
+        """Physics steps of the next substep: 4 or 5 of 2 ms, and 50 in any twelve substeps."""
+        per_substep = self._substep_s / self._step_s
+        done = round(self._substeps_made * per_substep)
+        self._substeps_made += 1
+        return round(self._substeps_made * per_substep) - done
 
     def _remember_bodies(self) -> None:
         for column, name in enumerate(self._actors[self._robot].asset.links):

@@ -34,7 +34,7 @@ SETTLE_M = 1e-4
 PUSHED_M = 0.004
 """Pushes act for one substep in both, but settling lasts 1/120 s longer at up to 0.3 m/s."""
 TOOL_M = 5e-4
-"""The stand-in makes physics steps of 1.67 ms, the MuJoCo cell of 2 ms."""
+"""A reset lasts one or two simulator calls longer, and states are single precision."""
 ALL = np.arange(3)
 
 

@@ -68,7 +68,7 @@ def test_observations_are_those_of_mujoco(env: IsaacGymEnv) -> None:
         actions = EXPERTS["one_leg"](expected)
         outcome, other = env.step(actions, BOTH), mujoco_env.step(actions, BOTH)
         expected = other.observation
-        # Velocities (columns 9 to 14) differ most: the physics steps have another length.
+        # Velocities are columns 9 to 14.
         close = np.isclose(outcome.observation, expected, atol=2e-3)
         assert close[:, [*range(9), *range(15, 58)]].all()
         np.testing.assert_allclose(outcome.observation, expected, atol=2e-2)
