@@ -33,6 +33,7 @@ from sim_training.envs.furniture.starts import sample_start
 from sim_training.envs.furniture.task import Progress, relative_pose
 from sim_training.envs.furniture.tasks import SIMULATORS, TASKS, FurnitureConfig
 
+pytestmark = pytest.mark.timeout(900)  # the first test may have to compile
 N = 4
 ALL = np.arange(N)
 MILLIMETRE = 1e-3

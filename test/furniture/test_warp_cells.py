@@ -34,7 +34,7 @@ from sim_training.envs.furniture.warp_cells import DeviceMemory
 from sim_training.envs.furniture.warp_simulation import WarpSimulation
 from sim_training.envs.protocol import ChunkSteppable
 
-pytestmark = pytest.mark.usefixtures("warp_compiled")
+pytestmark = [pytest.mark.usefixtures("warp_compiled"), pytest.mark.timeout(900)]
 CELLS = 4
 ALL = np.arange(CELLS)
 CONFIG = FurnitureConfig(simulator="warp")

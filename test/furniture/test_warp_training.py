@@ -33,7 +33,7 @@ from sim_training.metrics import read_metrics
 from sim_training.networks.config import CriticConfig, DiffusionMlpConfig
 from sim_training.pretrain import run_pretrain
 
-pytestmark = pytest.mark.usefixtures("warp_compiled")
+pytestmark = [pytest.mark.usefixtures("warp_compiled"), pytest.mark.timeout(900)]
 CHAIN = DiffusionConfig(use_ddim=True, ddim_steps=2, ft_denoising_steps=2)
 SHORT = EvalConfig(n_episodes=2, n_envs=2)
 
