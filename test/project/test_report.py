@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from dppo_ros import html_page
 from dppo_ros.core.errors import ConfigError, DataError
@@ -126,7 +127,10 @@ def test_charts_hold_a_bar_for_each_evaluation_and_phase() -> None:
     entries = [Evaluation(name, 1, 4, (0.0, 1.0), 1.0, phases) for name in ("a", "b")]
     other = Evaluation("c", 1, 4, (0.0, 1.0), 1.0, {"start": 1.0, "near": 0.5})
     figures = draw_phases([*entries, other])
-    heights = [[bar.get_height() for bar in figure.axes[0].patches] for figure in figures]
+    heights = [
+        [bar.get_height() for bar in figure.axes[0].patches if isinstance(bar, Rectangle)]
+        for figure in figures
+    ]
     assert heights == [[100.0, 50.0, 25.0] * 2, [100.0, 50.0]]
 
 
