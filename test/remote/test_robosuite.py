@@ -22,6 +22,7 @@ from sim_training.envs.robomimic import RobomimicConfig, make_robomimic_env, rob
 from sim_training.envs.worker_settings import find_interpreter
 from sim_training.remote_worker.robosuite_layout import TASKS
 
+pytestmark = pytest.mark.timeout(900)  # on a busy machine the first worker compiles for minutes
 LIFT = RobomimicConfig(max_episode_steps=60, terminate_on_success=True)
 IDS = np.arange(2)
 ALL = np.ones(2, dtype=bool)
