@@ -268,8 +268,9 @@ def test_fine_tuned_chain_densities_and_loss(name: str, tmp_path: Path) -> None:
     assert float(value.detach()) == pytest.approx(recorded.value_loss, rel=1e-5)
     gradients = torch.autograd.grad(result.loss, list(actor.parameters()))
     norm = torch.stack([(gradient**2).sum() for gradient in gradients]).sum().sqrt()
-    # A sum of far larger terms of both signs, so rounding shows more than above.
-    assert float(norm) == pytest.approx(recorded.actor_gradient, rel=1e-3)
+    # A sum of far larger terms of both signs, so rounding shows more than above: the same processor
+    # gives values 0.09 % apart with one or two threads, another kind of processor 0.14 %.
+    assert float(norm) == pytest.approx(recorded.actor_gradient, rel=3e-3)
 
 
 def _pixel_changes(shape: PolicyShape) -> dict[str, object]:

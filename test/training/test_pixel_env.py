@@ -305,7 +305,7 @@ def test_an_epoch_is_one_pass_and_drops_the_rest(pixel_dataset: Path, tmp_path: 
         ({"image_size_px": 20}, "multiple of 8"),
         ({"views": ()}, "choose front, side"),
         ({"views": ("front", "front")}, "at most once"),
-        ({"randomness": "high"}, "choose low, med"),
+        ({"randomness": "high"}, "known: low, med"),
     ],
 )
 def test_views_that_cannot_be_drawn_are_refused(settings: dict[str, object], message: str) -> None:
