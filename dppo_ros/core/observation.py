@@ -61,7 +61,7 @@ REFERENCE_QUATERNIONS: dict[str, NDArray[np.float64]] = {
     "lamp_base": np.array([_HALF, 0.0, 0.0, _HALF]),
     "lamp_hood": np.array([_HALF, 0.0, 0.0, _HALF]),
     # Between lying at its start pose and standing, at a yaw far from the one it ends up screwed in.
-    "lamp_bulb": np.array([-0.290, -0.346, 0.346, 0.822]),
+    "lamp_bulb": np.array([-0.290, -0.346, 0.346, 0.822]) / np.sqrt(0.999216),
     # The top stays flat; the leg's is half-way between lying and standing; the base stands.
     "round_table_top": np.array([0.0, 1.0, 0.0, 0.0]),
     "round_table_leg": np.array([-np.sin(np.pi / 8), 0.0, 0.0, np.cos(np.pi / 8)]),
