@@ -128,12 +128,10 @@ class FurnitureEnv(Generic[SimulatorT]):
         held = self.task.held
         if held is None or not self._held[ids].any():
             return
-        away = np.abs(self._tool_position[ids] - self._part_position(ids)).max(axis=-1)
+        place, _ = base_pose_from_tag(self._held_poses[ids])
+        away = np.abs(self._tool_position[ids] - place).max(axis=-1)
         until_step = held.until_step * self.control_rate_hz / CONTROL_RATE_HZ
         self._held[ids] &= (away > held.reach_m) & (self._steps[ids] < until_step)
-
-    def _part_position(self, ids: IntArray) -> FloatArray:
-        return base_pose_from_tag(self._held_poses[ids])[0]
 
     def _judge(self, ids: IntArray, states: CellStates) -> StepOutcome:
         """Reward and endings after the physics of one control step."""
