@@ -109,14 +109,8 @@ def _start_weights(config: FinetuneConfig, loaded: LoadedPolicy) -> dict[str, Te
 
 def _continued_header(config: FinetuneConfig, loaded: LoadedPolicy) -> PolicyHeader:
     old = loaded.header
-    if (
-        isinstance(loaded.policy, DiffusionPolicy)
-        and old.diffusion.denoising_steps != config.diffusion.denoising_steps
-    ):
-        raise ConfigError(
-            f"diffusion.denoising_steps is {config.diffusion.denoising_steps} but "
-            f"{config.base_policy} was pre-trained with {old.diffusion.denoising_steps}; use that"
-        )
+    if isinstance(loaded.policy, DiffusionPolicy):
+        _check_same_diffusion(config, old)
     if old.task != config.env.name:
         raise ConfigError(
             f"env.name is {config.env.name!r} but {config.base_policy} was trained on "
@@ -136,6 +130,17 @@ def _continued_header(config: FinetuneConfig, loaded: LoadedPolicy) -> PolicyHea
         env=to_plain(config.env),
         finetuned=True,
     )
+
+
+def _check_same_diffusion(config: FinetuneConfig, old: PolicyHeader) -> None:
+    """Refuse to read a network's output or its times otherwise than it was trained."""
+    for name in ("denoising_steps", "prediction_type"):
+        wanted, trained = getattr(config.diffusion, name), getattr(old.diffusion, name)
+        if wanted != trained:
+            raise ConfigError(
+                f"diffusion.{name} is {wanted} but {config.base_policy} was pre-trained with "
+                f"{trained}; use that"
+            )
 
 
 def _scratch_header(config: FinetuneConfig, step_env: StepEnv) -> PolicyHeader:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sim_training.checks import require
+from sim_training.diffusion.schedule import TimestepSpacing
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class DiffusionConfig:
     use_ddim: bool = False
     """Sample with the shortened DDIM chain instead of all T DDPM steps."""
     ddim_steps: int = 5
+    timestep_spacing: TimestepSpacing = "leading"
+    """Which T times DDIM visits: leading (the reference) ends at time 0, trailing begins at T-1."""
+    prediction_type: Literal["epsilon", "sample"] = "epsilon"
+    """What the network predicts: the noise, or the clean chunk; fixed for the life of a policy."""
     ft_denoising_steps: int = 10
     """Last steps of the chain that fine-tuning changes; earlier ones use the frozen network."""
     eta: float = 1.0

@@ -138,7 +138,7 @@ class DiffusionPolicy(nn.Module):
         generator: torch.Generator,
         share: Share | None = None,
     ) -> Tensor:
-        """Return the mean squared error of the noise prediction (a scalar).
+        """Return the mean squared error of the prediction (a scalar).
 
         Args:
             chunk: (B, H, A) demonstrated actions, normalised.
@@ -154,7 +154,8 @@ class DiffusionPolicy(nn.Module):
         signal_scale = self._signal.to(device)[time].view(-1, 1, 1)
         noise_scale = self._noise.to(device)[time].view(-1, 1, 1)
         predicted = self.base(signal_scale * chunk + noise_scale * noise, time, observation)
-        return torch.nn.functional.mse_loss(predicted.float(), noise)
+        target = chunk if self.config.prediction_type == "sample" else noise
+        return torch.nn.functional.mse_loss(predicted.float(), target)
 
     def draw_noise(self, batch: int, generator: torch.Generator) -> Tensor:
         """Return all Gaussian numbers of a chain: (B, n+1, H, A), entry 0 starts it."""

@@ -24,6 +24,7 @@ from sim_training.diffusion.schedule import (
     ddim_steps,
     ddpm_steps,
     eta_columns,
+    predicting_sample,
 )
 
 _DETERMINISTIC_DDPM_STD = 1e-3
@@ -54,7 +55,7 @@ class StepNumbers:
     """One denoising step for a whole batch, as plain numbers; `std` is the noise that is added."""
 
     x0_from_x: float
-    x0_from_noise: float
+    x0_from_output: float
     mean_from_x0: float
     mean_from_x: float
     std: float
@@ -68,7 +69,7 @@ class StepNumbers:
         guidance: ChunkGuidance | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return mean and next chunks (B, H, A); few operations, as small batches need."""
-        clean = torch.sub(x * self.x0_from_x, predicted, alpha=self.x0_from_noise)
+        clean = torch.sub(x * self.x0_from_x, predicted, alpha=self.x0_from_output)
         clean = clean.clamp_(-clip, clip)
         if guidance is not None:
             clean = guidance.blend(clean, clip)
@@ -113,8 +114,9 @@ def chain_tables(schedule: NoiseSchedule, config: DiffusionConfig) -> ChainTable
     last step, which adds none.
     """
     if config.use_ddim:
-        training = ddim_steps(schedule, config.ddim_steps, config.eta)
-        evaluation = ddim_steps(schedule, config.ddim_steps, config.eval_eta)
+        count, spacing = config.ddim_steps, config.timestep_spacing
+        training = ddim_steps(schedule, count, config.eta, spacing)
+        evaluation = ddim_steps(schedule, count, config.eval_eta, spacing)
         std = evaluation.std.clone() if config.eval_eta > 0 else torch.zeros_like(evaluation.std)
         std[-1] = 0.0
         evaluation = replace(evaluation, std=std)
@@ -123,24 +125,30 @@ def chain_tables(schedule: NoiseSchedule, config: DiffusionConfig) -> ChainTable
         std = training.std.clamp(min=_DETERMINISTIC_DDPM_STD)
         std[-1] = 0.0
         evaluation = replace(training, std=std)
+    if config.prediction_type == "sample":
+        training, evaluation = predicting_sample(training), predicting_sample(evaluation)
     return ChainTables(
         training=training,
         sampling_std=training.std.clamp(min=config.min_sampling_denoising_std),
         evaluation=evaluation,
         logprob_std=training.std.clamp(min=config.min_logprob_denoising_std),
-        eta=eta_columns(schedule, config.ddim_steps) if config.use_ddim else None,
+        eta=(
+            eta_columns(schedule, config.ddim_steps, config.timestep_spacing)
+            if config.use_ddim
+            else None
+        ),
     )
 
 
 def step_numbers(steps: DenoisingSteps, std: Tensor) -> tuple[StepNumbers, ...]:
     """Return every step of a chain as numbers, with the given noise (n,)."""
-    columns = (steps.x0_from_x, steps.x0_from_noise, steps.mean_from_x0, steps.mean_from_x, std)
+    columns = (steps.x0_from_x, steps.x0_from_output, steps.mean_from_x0, steps.mean_from_x, std)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return tuple(StepNumbers(*row) for row in rows)
 
 
 def step_mean(
-    steps: DenoisingSteps, position: int | Tensor, x: Tensor, noise: Tensor, clip: float
+    steps: DenoisingSteps, position: int | Tensor, x: Tensor, output: Tensor, clip: float
 ) -> Tensor:
     """Return the mean (B, H, A) of one denoising step.
 
@@ -148,15 +156,15 @@ def step_mean(
         steps: constants of the chain.
         position: one position for the whole batch, or (B,) positions.
         x: (B, H, A) input of the step.
-        noise: (B, H, A) predicted noise.
+        output: (B, H, A) of the network.
         clip: the predicted clean chunk is clamped to plus/minus this.
     """
-    clean = _clean(steps, position, x, noise, clip)
+    clean = _clean(steps, position, x, output, clip)
     return _at(steps.mean_from_x0, position) * clean + _at(steps.mean_from_x, position) * x
 
 
 def step_with_eta(
-    tables: ChainTables, position: int | Tensor, x: Tensor, noise: Tensor, clip: float, eta: Tensor
+    tables: ChainTables, position: int | Tensor, x: Tensor, output: Tensor, clip: float, eta: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return mean (B, H, A) and unfloored deviation of a DDIM step, differentiable in eta.
 
@@ -166,14 +174,14 @@ def step_with_eta(
         tables: of a DDIM chain.
         position: one position for the whole batch, or (B,) positions.
         x: (B, H, A) input of the step.
-        noise: (B, H, A) predicted noise.
+        output: (B, H, A) of the network.
         clip: the predicted clean chunk is clamped to plus/minus this.
         eta: (B or 1, 1, A or 1).
     """
     columns = tables.eta
     if columns is None:
         raise ConfigError("a DDPM chain has no eta; set use_ddim")
-    clean = _clean(tables.training, position, x, noise, clip)
+    clean = _clean(tables.training, position, x, output, clip)
     sigma = eta * _at(columns.sigma, position)
     room = _at(columns.room, position) - sigma**2
     # The last step has no room at all; the root of the clamped value keeps its gradient finite.
@@ -190,9 +198,9 @@ def normal_log_prob(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def _clean(
-    steps: DenoisingSteps, position: int | Tensor, x: Tensor, noise: Tensor, clip: float
+    steps: DenoisingSteps, position: int | Tensor, x: Tensor, output: Tensor, clip: float
 ) -> Tensor:
-    clean = _at(steps.x0_from_x, position) * x - _at(steps.x0_from_noise, position) * noise
+    clean = _at(steps.x0_from_x, position) * x - _at(steps.x0_from_output, position) * output
     return clean.clamp(-clip, clip)
 
 

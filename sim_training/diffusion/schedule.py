@@ -4,19 +4,21 @@
 
 DDPM and DDIM steps have the same shape once their constants are known:
 
-    x0   = clamp(x0_from_x * x - x0_from_noise * eps)
+    x0   = clamp(x0_from_x * x - x0_from_output * output)
     mean = mean_from_x0 * x0 + mean_from_x * x,    noise of standard deviation std
 
 so one table (`DenoisingSteps`) drives sampling, log-probabilities and the exported graph. Positions
-run in execution order: position 0 is the noisiest step, the last position the cleanest.
+run in execution order: position 0 is the noisiest step, the last position the cleanest. The
+network's output is the noise (`epsilon`) or the clean chunk (`sample`).
 
 Sources: Nichol and Dhariwal 2021 (cosine schedule), Ho et al. 2020 (DDPM posterior),
-Song et al. 2021 (DDIM Eq. 12 and 16).
+Song et al. 2021 (DDIM Eq. 12 and 16), Lin et al. 2024 (arXiv 2305.08891, spacing of the times).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,6 +28,7 @@ from torch import Tensor
 from dppo_ros.core.errors import ConfigError
 
 Float64Array = NDArray[np.float64]
+TimestepSpacing = Literal["leading", "trailing"]
 _VARIANCE_FLOOR = 1e-20
 SIGMA_FLOOR = 1e-10
 """Least standard deviation of a DDIM step."""
@@ -66,7 +69,7 @@ class DenoisingSteps:
     Attributes:
         time: diffusion time given to the network, int64.
         x0_from_x: factor of x in the predicted clean chunk.
-        x0_from_noise: factor of the predicted noise (subtracted).
+        x0_from_output: factor of the network's output (subtracted).
         mean_from_x0: factor of the clipped clean chunk in the mean.
         mean_from_x: factor of x in the mean.
         std: standard deviation before any floor.
@@ -74,7 +77,7 @@ class DenoisingSteps:
 
     time: Tensor
     x0_from_x: Tensor
-    x0_from_noise: Tensor
+    x0_from_output: Tensor
     mean_from_x0: Tensor
     mean_from_x: Tensor
     std: Tensor
@@ -104,7 +107,7 @@ def ddpm_steps(schedule: NoiseSchedule) -> DenoisingSteps:
     variance = np.maximum(betas * (1.0 - previous) / (1.0 - cumulative), _VARIANCE_FLOOR)
     columns = {
         "x0_from_x": 1.0 / np.sqrt(cumulative),
-        "x0_from_noise": np.sqrt(1.0 / cumulative - 1.0),
+        "x0_from_output": np.sqrt(1.0 / cumulative - 1.0),
         "mean_from_x0": betas * np.sqrt(previous) / (1.0 - cumulative),
         "mean_from_x": (1.0 - previous) * np.sqrt(1.0 - betas) / (1.0 - cumulative),
         "std": np.sqrt(variance),
@@ -114,13 +117,31 @@ def ddpm_steps(schedule: NoiseSchedule) -> DenoisingSteps:
     return _table(time.copy(), {name: column[::-1].copy() for name, column in columns.items()})
 
 
-def ddim_times(denoising_steps: int, ddim_steps: int) -> NDArray[np.int64]:
-    """Return the S diffusion times of DDIM in execution order ("leading" spacing, no offset)."""
+def predicting_sample(steps: DenoisingSteps) -> DenoisingSteps:
+    """Return the same steps for a network whose output is the clean chunk itself."""
+    zero = torch.zeros_like(steps.x0_from_x)
+    return replace(steps, x0_from_x=zero, x0_from_output=zero - 1.0)
+
+
+def ddim_times(
+    denoising_steps: int, ddim_steps: int, spacing: TimestepSpacing = "leading"
+) -> NDArray[np.int64]:
+    """Return the S diffusion times of DDIM in execution order.
+
+    Args:
+        denoising_steps: T.
+        ddim_steps: S.
+        spacing: "leading" ends at time 0 and begins one stride below T; "trailing" begins at time
+            T-1 and ends one stride above the clean chunk. Lin et al. 2024, Table 2.
+    """
     if not 1 <= ddim_steps <= denoising_steps:
         raise ConfigError(
             f"ddim_steps is {ddim_steps}; it must lie between 1 and denoising_steps "
             f"({denoising_steps})"
         )
+    if spacing == "trailing":
+        remaining = np.arange(ddim_steps, 0, -1) * (denoising_steps / ddim_steps)
+        return np.rint(remaining).astype(np.int64) - 1
     return (np.arange(ddim_steps) * (denoising_steps // ddim_steps))[::-1].copy()
 
 
@@ -147,9 +168,13 @@ class EtaColumns:
         return EtaColumns(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
 
-def eta_columns(schedule: NoiseSchedule, steps: int) -> EtaColumns:
+def eta_columns(
+    schedule: NoiseSchedule, steps: int, spacing: TimestepSpacing = "leading"
+) -> EtaColumns:
     """Return the parts of the S DDIM steps that an eta given as a tensor completes."""
-    alpha, previous = _ddim_levels(schedule, ddim_times(schedule.denoising_steps, steps))
+    alpha, previous = _ddim_levels(
+        schedule, ddim_times(schedule.denoising_steps, steps, spacing)
+    )
     columns = {
         "sigma": np.sqrt((1.0 - previous) / (1.0 - alpha) * (1.0 - alpha / previous)),
         "room": 1.0 - previous,
@@ -167,20 +192,22 @@ def _ddim_levels(
     return alpha, np.concatenate([alpha[1:], [1.0]])
 
 
-def ddim_steps(schedule: NoiseSchedule, steps: int, eta: float) -> DenoisingSteps:
+def ddim_steps(
+    schedule: NoiseSchedule, steps: int, eta: float, spacing: TimestepSpacing = "leading"
+) -> DenoisingSteps:
     """Return the S steps of DDIM for one eta (1: stochastic like DDPM, 0: deterministic).
 
     The noise is recomputed from the clipped clean chunk before it enters the mean; the linear
     form used here contains that.
     """
-    time = ddim_times(schedule.denoising_steps, steps)
+    time = ddim_times(schedule.denoising_steps, steps, spacing)
     alpha, previous = _ddim_levels(schedule, time)
     sigma = eta * np.sqrt((1.0 - previous) / (1.0 - alpha) * (1.0 - alpha / previous))
     sigma = np.maximum(sigma, SIGMA_FLOOR)
     direction = np.sqrt(np.maximum(0.0, 1.0 - previous - sigma**2))
     columns = {
         "x0_from_x": 1.0 / np.sqrt(alpha),
-        "x0_from_noise": np.sqrt(1.0 - alpha) / np.sqrt(alpha),
+        "x0_from_output": np.sqrt(1.0 - alpha) / np.sqrt(alpha),
         "mean_from_x0": np.sqrt(previous) - direction * np.sqrt(alpha) / np.sqrt(1.0 - alpha),
         "mean_from_x": direction / np.sqrt(1.0 - alpha),
         "std": sigma,

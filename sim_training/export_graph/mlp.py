@@ -134,12 +134,12 @@ class MlpDenoiser:
     def _finish(
         self, position: int, chunk: str, scale: float, hidden: str, skipped_bias: FloatArray
     ) -> str:
-        """Return x0_from_x x - x0_from_noise eps, eps = W (hidden + skipped bias) + b."""
+        """Return x0_from_x x - x0_from_output out, out = W (hidden + skipped bias) + b."""
         builder = self._builder
         weight, bias = values(self._output.weight), values(self._output.bias)
         if skipped_bias.size == weight.shape[1]:
             bias = bias + weight @ skipped_bias
-        from_noise = float(self._steps.x0_from_noise[position])
+        from_noise = float(self._steps.x0_from_output[position])
         from_chunk = float(self._steps.x0_from_x[position]) * scale
         noise = builder.node(
             "Gemm",

@@ -69,7 +69,7 @@ class UnetDenoiser:
         block, last = network.head
         assert isinstance(block, ConvBlock) and isinstance(last, nn.Conv1d)
         hidden = self._conv_block(hidden, block, length)
-        factor = -float(self._steps.x0_from_noise[position])
+        factor = -float(self._steps.x0_from_output[position])
         noise = self._convolve(hidden, last, factor)
         kept = float(self._steps.x0_from_x[position]) * scale
         return builder.node("Add", noise, builder.node("Mul", chunk, builder.scalar(kept)))

@@ -84,4 +84,15 @@ CHAINS = {
     ),
     "one_step": DiffusionConfig(use_ddim=True, ddim_steps=1, ft_denoising_steps=1, eval_eta=1.0),
     "ddpm": DDPM,
+    "ddim_sample": DiffusionConfig(
+        use_ddim=True,
+        ddim_steps=3,
+        timestep_spacing="trailing",
+        prediction_type="sample",
+        ft_denoising_steps=2,
+        eval_eta=1.0,
+    ),
+    "ddpm_sample": DiffusionConfig(
+        denoising_steps=3, prediction_type="sample", ft_denoising_steps=2
+    ),
 }

@@ -176,7 +176,7 @@ def expected_distance(eta: float, floor: float) -> float:
     total_keep, shift, variance = 1.0, 0.0, 0.0
     for i in range(2):
         keep = float(steps.mean_from_x0[i] * steps.x0_from_x[i] + steps.mean_from_x[i])
-        push = float(steps.mean_from_x0[i] * steps.x0_from_noise[i])
+        push = float(steps.mean_from_x0[i] * steps.x0_from_output[i])
         std = max(float(steps.std[i]), floor)
         total_keep *= keep
         shift, variance = keep * shift - push * 0.2, keep**2 * variance + std**2

@@ -43,6 +43,9 @@ from sim_training.policy_loading import load_policy
         ("plain_norm", "ddim_noise"),
         ("unet", "ddpm"),
         ("unet_shift", "ddim_noise"),
+        ("residual_norm", "ddim_sample"),
+        ("plain_norm", "ddpm_sample"),
+        ("unet", "ddim_sample"),
     ],
 )
 def test_the_graph_computes_what_the_policy_does(network: str, chain: str) -> None:

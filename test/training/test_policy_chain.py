@@ -25,6 +25,13 @@ CHAINS = {
     "ddim_all": DiffusionConfig(use_ddim=True, ddim_steps=5, ft_denoising_steps=5),
     "ddim_one": DiffusionConfig(use_ddim=True, ddim_steps=5, ft_denoising_steps=1),
     "ddpm": DiffusionConfig(denoising_steps=6, ft_denoising_steps=4),
+    "sample": DiffusionConfig(
+        use_ddim=True,
+        ddim_steps=5,
+        timestep_spacing="trailing",
+        prediction_type="sample",
+        ft_denoising_steps=3,
+    ),
     "ddpm_all": DiffusionConfig(denoising_steps=6, ft_denoising_steps=6),
 }
 
@@ -175,3 +182,14 @@ def test_bc_loss_is_the_error_of_the_predicted_noise() -> None:
     chunk, state = torch.zeros(4000, 4, 2), torch.zeros(4000, 1, 3)
     loss = policy.bc_loss(chunk, {"state": state}, torch.Generator().manual_seed(0))
     assert loss.item() == pytest.approx(1.0, abs=0.03)
+
+
+def test_bc_loss_of_a_sample_predictor_is_the_error_of_the_chunk() -> None:
+    policy = DiffusionPolicy(DiffusionMlpConfig(mlp_dims=(8, 8, 8)), CHAINS["sample"], SHAPE)
+    for parameter in policy.base.parameters():
+        torch.nn.init.zeros_(parameter)
+    chunk, state = torch.full((5, 4, 2), 0.3), torch.zeros(5, 1, 3)
+    loss = policy.bc_loss(chunk, {"state": state}, torch.Generator().manual_seed(0))
+    assert loss.item() == pytest.approx(0.09, rel=1e-5)
+    chunks = policy.act({"state": state}, torch.randn(5, 6, 4, 2))
+    assert chunks.abs().max() == 0.0  # the last step returns what the network predicts

@@ -88,7 +88,7 @@ def test_gradient_of_a_two_step_policy_is_the_one_known_in_closed_form() -> None
     policy, network = constant_policy()
     steps = policy.tables.training
     keep = steps.mean_from_x0 * steps.x0_from_x + steps.mean_from_x
-    push = steps.mean_from_x0 * steps.x0_from_noise
+    push = steps.mean_from_x0 * steps.x0_from_output
     exact = -(keep[1] * push[0] + push[1])
     estimate = chain_gradient(policy, network, 200_000)
     torch.testing.assert_close(estimate, exact, rtol=0.03, atol=0.0)

@@ -13,7 +13,13 @@ import torch
 from dppo_ros.core.errors import ConfigError
 from sim_training.algorithms.config import ScheduleConfig
 from sim_training.diffusion.sampler import step_mean
-from sim_training.diffusion.schedule import cosine_schedule, ddim_steps, ddim_times, ddpm_steps
+from sim_training.diffusion.schedule import (
+    cosine_schedule,
+    ddim_steps,
+    ddim_times,
+    ddpm_steps,
+    predicting_sample,
+)
 from sim_training.learning_rate import learning_rate
 
 
@@ -90,6 +96,33 @@ def test_positions_may_differ_within_a_batch() -> None:
     together = step_mean(steps, torch.arange(4), x, noise, 1.0)
     alone = [step_mean(steps, i, x[i : i + 1], noise[i : i + 1], 1.0) for i in range(4)]
     torch.testing.assert_close(together, torch.cat(alone))
+
+
+@pytest.mark.parametrize(
+    ("count", "times"), [(5, [99, 79, 59, 39, 19]), (3, [99, 66, 32]), (1, [99])]
+)
+def test_trailing_times_begin_at_the_noisiest(count: int, times: list[int]) -> None:
+    assert ddim_times(100, count, "trailing").tolist() == times
+
+
+def test_trailing_with_all_steps_is_leading() -> None:
+    assert ddim_times(12, 12, "trailing").tolist() == ddim_times(12, 12).tolist()
+
+
+def test_a_predicted_sample_and_the_noise_that_implies_it_make_the_same_step() -> None:
+    """x = sqrt(a) x0 + sqrt(1 - a) eps ties the two outputs together."""
+    schedule = cosine_schedule(100)
+    steps = ddim_steps(schedule, 5, 0.6, "trailing")
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 4, 2, generator=generator)
+    clean = 0.8 * torch.rand(3, 4, 2, generator=generator)
+    for position, time in enumerate(steps.time.tolist()):
+        level = float(schedule.alphas_cumprod[time])
+        noise = (x - math.sqrt(level) * clean) / math.sqrt(1 - level)
+        expected = step_mean(steps, position, x, noise, 1.0)
+        actual = step_mean(predicting_sample(steps), position, x, clean, 1.0)
+        # At time 99 the noise says almost nothing about the clean chunk in single precision.
+        torch.testing.assert_close(actual, expected, atol=2e-5 / math.sqrt(level), rtol=0)
 
 
 def test_impossible_step_counts_are_refused() -> None:
