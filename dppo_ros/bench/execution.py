@@ -25,13 +25,13 @@ from dppo_ros.core.execution import MODES, SCHEDULES, ExecutionSettings
 from dppo_ros.core.execution_modes import make_execution
 from dppo_ros.core.planner import ChunkPlanner
 from dppo_ros.core.runtime import PolicyRuntime
+from dppo_ros.core.statistics import wilson_interval
 from dppo_ros.paths import find_bundle
 
 _DELAYS_MS = (0.0, 50.0, 150.0)
 _EPISODES = 40
 _MAX_TICKS = 700
 _FIRST_SEED = 500_000
-_Z_95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _run_job(job: _Job) -> list[Trial]:
 def _row(job: _Job, trials: Sequence[Trial]) -> Row:
     period_s = load_bundle(find_bundle(job.bundle)).manifest.control_period_ns * 1e-9
     solved = [trial for trial in trials if trial.success]
-    low, high = wilson_95(len(solved), len(trials))
+    low, high = wilson_interval(len(solved), len(trials))
     ticks = sum(len(trial.goals_m) for trial in trials)
     delays = [steps for trial in trials for steps in trial.delay_steps]
     return {
@@ -185,11 +185,3 @@ def _row(job: _Job, trials: Sequence[Trial]) -> Row:
         "queries per s": sum(trial.chunks for trial in trials) / max(ticks * period_s, 1e-9),
         "delay steps": float(np.mean(delays)) if delays else None,
     }
-
-
-def wilson_95(successes: int, trials: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a share."""
-    share, z2 = successes / trials, _Z_95**2
-    middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    reach = _Z_95 * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2)) / (1 + z2 / trials)
-    return max(0.0, float(middle - reach)), min(1.0, float(middle + reach))

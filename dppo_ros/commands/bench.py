@@ -10,6 +10,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from dppo_ros.bench import closed_loop
 from dppo_ros.bench.machine import machine_facts
 from dppo_ros.bench.table import Row, text_table, write_json
 from dppo_ros.core.errors import ConfigError
@@ -33,6 +34,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _add_stream(parts)
     _add_soak(parts)
     _add_document(parts)
+    closed_loop.add(parts)
     for name in _OTHERS:
         if importlib.util.find_spec(f"dppo_ros.bench.{name}") is not None:
             importlib.import_module(f"dppo_ros.bench.{name}").add(parts)
@@ -126,7 +128,13 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.part in _OTHERS:
         return int(importlib.import_module(f"dppo_ros.bench.{options.part}").run(options))
-    parts = {"latency": _latency, "stream": _stream, "soak": _soak, "document": _document}
+    parts = {
+        "latency": _latency,
+        "stream": _stream,
+        "soak": _soak,
+        "document": _document,
+        "closed-loop": closed_loop.run,
+    }
     return parts[options.part](options)
 
 

@@ -172,9 +172,7 @@ def eta_columns(
     schedule: NoiseSchedule, steps: int, spacing: TimestepSpacing = "leading"
 ) -> EtaColumns:
     """Return the parts of the S DDIM steps that an eta given as a tensor completes."""
-    alpha, previous = _ddim_levels(
-        schedule, ddim_times(schedule.denoising_steps, steps, spacing)
-    )
+    alpha, previous = _ddim_levels(schedule, ddim_times(schedule.denoising_steps, steps, spacing))
     columns = {
         "sigma": np.sqrt((1.0 - previous) / (1.0 - alpha) * (1.0 - alpha / previous)),
         "room": 1.0 - previous,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from execution_cell import HORIZON, KnownPolicy, manifest
 
-from dppo_ros.bench.execution import _Job, _row, _run_job, add, run, wilson_95
+from dppo_ros.bench.execution import _Job, _row, _run_job, add, run
 from dppo_ros.bench.execution_trial import Trial, goal_jerk, run_trial
 from dppo_ros.core.errors import ConfigError
 from dppo_ros.core.execution import ExecutionSettings
@@ -96,12 +96,6 @@ def test_jerk_of_a_cubic_is_constant() -> None:
     track = [np.array([0.5 * t**3, 0.0, 1.0]) for t in time_s]
     assert goal_jerk(track, 0.1) == pytest.approx(3.0)
     assert np.isnan(goal_jerk(track[:3], 0.1))
-
-
-def test_wilson_interval_by_hand() -> None:
-    low, high = wilson_95(96, 100)
-    assert (low, high) == pytest.approx((0.9016, 0.9843), abs=1e-4)
-    assert wilson_95(40, 40)[1] == 1.0
 
 
 @pytest.mark.parametrize(

@@ -39,5 +39,10 @@ def test_interval_covers_the_mean_and_is_repeatable() -> None:
     assert swapped.mean == pytest.approx(-found.mean)
 
 
+def test_wilson_interval_by_hand() -> None:
+    assert wilson_interval(96, 100) == pytest.approx((0.9016, 0.9843), abs=1e-4)
+    assert wilson_interval(40, 40)[1] == 1.0
+
+
 def test_wilson_interval_without_trials_knows_nothing() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)

@@ -110,7 +110,7 @@ def test_trailing_with_all_steps_is_leading() -> None:
 
 
 def test_a_predicted_sample_and_the_noise_that_implies_it_make_the_same_step() -> None:
-    """x = sqrt(a) x0 + sqrt(1 - a) eps ties the two outputs together."""
+    """The two are tied together by x = sqrt(a) x0 + sqrt(1 - a) eps."""
     schedule = cosine_schedule(100)
     steps = ddim_steps(schedule, 5, 0.6, "trailing")
     generator = torch.Generator().manual_seed(0)
