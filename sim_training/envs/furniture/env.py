@@ -176,13 +176,13 @@ class FurnitureEnv(Generic[SimulatorT]):
 
 def _check(config: FurnitureConfig, simulator: CellSimulator) -> None:
     """Refuse settings that a simulator would silently ignore."""
-    rate = getattr(simulator, "control_rate_hz", CONTROL_RATE_HZ)
+    rate = simulator.control_rate_hz
     if rate != config.control_rate_hz:
         raise ConfigError(
             f"control_rate_hz is {config.control_rate_hz:g} but simulator {config.simulator!r} "
             f"runs at {rate:g}; use that, or simulator mujoco"
         )
-    if config.randomisation.physics and not getattr(simulator, "randomises_physics", False):
+    if config.randomisation.physics and not simulator.randomises_physics:
         raise ConfigError(
             f"simulator {config.simulator!r} cannot change friction, masses, gains or the height "
             "of the robot; switch friction, mass, gains and base_height off, or use simulator "

@@ -32,7 +32,7 @@ from sim_training.envs.furniture.isaac_settings import (
     tag_poses,
 )
 from sim_training.envs.furniture.starts import StartState
-from sim_training.envs.furniture.task import CellStates, FurnitureTask
+from sim_training.envs.furniture.task import CONTROL_RATE_HZ, CellStates, FurnitureTask
 from sim_training.envs.furniture.tasks import FurnitureConfig
 from sim_training.envs.protocol import BoolArray, Float32Array, IntArray, StepOutcome
 from sim_training.envs.remote_process import WorkerFailure, WorkerOrder
@@ -62,11 +62,16 @@ class IsaacGymSimulation:
 
     Attributes:
         lost: (n,) the cell's episode ended with a worker.
+        control_rate_hz: control steps per second, those of the worker.
 
     Raises:
         EnvironmentUnavailableError: no interpreter for Isaac Gym is known.
         SimulatorError: the worker cannot start, or failed too often.
     """
+
+    control_rate_hz = CONTROL_RATE_HZ
+    randomises_physics = False
+    """Not yet through the worker."""
 
     def __init__(self, task: FurnitureTask, n_envs: int, settings: IsaacGymSettings) -> None:
         self.task = task

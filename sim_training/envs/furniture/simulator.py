@@ -29,14 +29,15 @@ class CellSimulator(Protocol):
     Attributes:
         task: the task whose parts are in the cells.
         n_envs: number of cells n.
-
-    Two attributes are optional: ``randomises_physics`` (True: ``reset`` applies
-    ``StartState.properties``, and positions in the robot frame count from the robot's base at its
-    height) and ``control_rate_hz`` (control steps per second; without it 10).
+        control_rate_hz: control steps per second.
+        randomises_physics: ``reset`` applies ``StartState.properties``, and positions in the robot
+            frame count from the robot's base at its height.
     """
 
     task: FurnitureTask
     n_envs: int
+    control_rate_hz: float
+    randomises_physics: bool
 
     def reset(self, env_ids: IntArray, starts: Sequence[StartState]) -> None:
         """Put the given cells into start states, gripper open, pushes applied."""
