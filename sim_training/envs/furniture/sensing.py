@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,13 +67,8 @@ def with_sensors(
     """
     if not config.senses:
         return env
-    bases: list[type] = [SensedEnv]
-    if isinstance(env, ChunkSteppable):
-        bases.insert(0, _SensedChunks)
-    if isinstance(env, SavableEnv):
-        bases.insert(0, _SavableSenses)
-    made: StepEnv = type("SensedEnv", tuple(bases), {})(env, config, hole_part)
-    return made
+    kind = _KINDS[isinstance(env, ChunkSteppable), isinstance(env, SavableEnv)]
+    return kind(env, config, hole_part)
 
 
 class SensedEnv:
@@ -262,25 +257,25 @@ class SensedEnv:
         return np.asarray(mixed)
 
 
-class _SensedChunks:
+class _SensedChunkEnv(SensedEnv):
     """Whole chunks in one call, where the simulator can."""
 
-    def step_chunk(self: Any, actions: Float32Array, active: BoolArray) -> list[StepOutcome]:
+    def step_chunk(self, actions: Float32Array, active: BoolArray) -> list[StepOutcome]:
         """See `ChunkSteppable`."""
         running, seen = active.copy(), []
-        for outcome in self.env.step_chunk(actions, active):
+        for outcome in cast(ChunkSteppable, self.env).step_chunk(actions, active):
             seen.append(self._seen(outcome, running))
             running &= ~(outcome.terminated | outcome.truncated)
         return seen
 
 
-class _SavableSenses:
+class _SavableSensedEnv(SensedEnv):
     """State of simulator and sensors, where the simulator can be saved."""
 
-    def state_dict(self: Any) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs."""
         return {
-            "env": self.env.state_dict(),
+            "env": cast(SavableEnv, self.env).state_dict(),
             "past": self._past.copy(),
             "reported": self._reported.copy(),
             "offset": self._offset.copy(),
@@ -289,10 +284,23 @@ class _SavableSenses:
             "generators": [rng.bit_generator.state for rng in self._generators],
         }
 
-    def load_state_dict(self: Any, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self.env.load_state_dict(state["env"])
+        cast(SavableEnv, self.env).load_state_dict(state["env"])
         for name in ("past", "reported", "offset", "tilt", "frozen"):
             getattr(self, f"_{name}")[:] = state[name]
         for rng, saved in zip(self._generators, state["generators"], strict=True):
             rng.bit_generator.state = saved
+
+
+class _SavableSensedChunkEnv(_SensedChunkEnv, _SavableSensedEnv):
+    """Both."""
+
+
+_KINDS: dict[tuple[bool, bool], type[SensedEnv]] = {
+    (False, False): SensedEnv,
+    (True, False): _SensedChunkEnv,
+    (False, True): _SavableSensedEnv,
+    (True, True): _SavableSensedChunkEnv,
+}
+"""By what the simulator can: whole chunks in one call, being saved."""
