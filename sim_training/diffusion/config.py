@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sim_training.checks import require
-from sim_training.diffusion.schedule import TimestepSpacing
+
+TimestepSpacing = Literal["leading", "trailing"]
 
 
 @dataclass(frozen=True)

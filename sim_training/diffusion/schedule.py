@@ -18,7 +18,6 @@ Song et al. 2021 (DDIM Eq. 12 and 16), Lin et al. 2024 (arXiv 2305.08891, spacin
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -26,9 +25,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dppo_ros.core.errors import ConfigError
+from sim_training.diffusion.config import TimestepSpacing
 
 Float64Array = NDArray[np.float64]
-TimestepSpacing = Literal["leading", "trailing"]
 _VARIANCE_FLOOR = 1e-20
 SIGMA_FLOOR = 1e-10
 """Least standard deviation of a DDIM step."""
