@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dppo_ros.bench.machine import machine_facts
+from dppo_ros.bench.options import add_bundle_option
 from dppo_ros.bench.running import RunningGraph, isolate
 from dppo_ros.bench.table import Row, text_table, write_json
 from dppo_ros.core.errors import ConfigError, DataError
@@ -55,10 +56,7 @@ def add(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "is kept: the same call goes on after an interruption, and a larger --episodes runs only "
         "what is missing. Through the cameras: dppo-ros bench closed-loop poses:=cameras.",
     )
-    parser.add_argument(
-        "--bundle", default="one_leg_low", metavar="BUNDLE",
-        help="bundle folder, or name of a shipped one (default: one_leg_low)",
-    )  # fmt: skip
+    add_bundle_option(parser)
     parser.add_argument(
         "--episodes", type=int, default=_EPISODES, metavar="N",
         help="how many; below 50 the interval says little (default: %(default)s)",
@@ -79,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
         EnvironmentUnavailableError: The graph did not run.
     """
     if options.episodes < 1:
-        raise ConfigError(f"episodes is {options.episodes}; it must be at least 1")
+        raise ConfigError(f"episodes is {options.episodes}; it must be at least 1, better 50")
     settings = {"bundle": str(options.bundle), **options.settings}
     for name in (*_ALWAYS, "seed"):
         if name in settings:

@@ -18,6 +18,7 @@ import numpy as np
 
 from dppo_ros.bench.execution_trial import Trial, goal_jerk, run_trial
 from dppo_ros.bench.machine import machine_facts
+from dppo_ros.bench.options import add_bundle_option
 from dppo_ros.bench.table import Row, text_table, write_json
 from dppo_ros.core.bundle import load_bundle
 from dppo_ros.core.errors import ConfigError, EnvironmentUnavailableError
@@ -55,10 +56,7 @@ def add(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "commanded positions at the control rate, median over episodes; 'held' the share of "
         "control ticks that began without an action of their own; 'delay steps' what rtc froze.",
     )
-    parser.add_argument(
-        "--bundle", default="one_leg_low", metavar="BUNDLE",
-        help="bundle folder, or name of a shipped one (default: one_leg_low)",
-    )  # fmt: skip
+    add_bundle_option(parser)
     parser.add_argument("--modes", default=",".join(MODES), metavar="A,B", help="modes to compare")
     parser.add_argument(
         "--delays-ms", default=",".join(f"{value:g}" for value in _DELAYS_MS), metavar="A,B",

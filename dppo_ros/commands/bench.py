@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dppo_ros.bench import closed_loop
 from dppo_ros.bench.machine import machine_facts
+from dppo_ros.bench.options import add_bundle_option
 from dppo_ros.bench.table import Row, text_table, write_json
 from dppo_ros.core.errors import ConfigError
 
@@ -112,10 +113,7 @@ def _add_common(parser: argparse.ArgumentParser, seconds: float) -> None:
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--bundle", default="one_leg_low", metavar="BUNDLE",
-        help="bundle folder, or name of a shipped one (default: one_leg_low)",
-    )  # fmt: skip
+    add_bundle_option(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
 
 

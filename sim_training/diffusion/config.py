@@ -44,7 +44,8 @@ class DiffusionConfig:
     """Sample with the shortened DDIM chain instead of all T DDPM steps."""
     ddim_steps: int = 5
     timestep_spacing: TimestepSpacing = "leading"
-    """Which T times DDIM visits: leading (the reference) ends at time 0, trailing begins at T-1."""
+    """Which T times DDIM visits: leading (the reference) ends at time 0, trailing begins at T-1,
+    where predicted noise says next to nothing of the chunk: combine it with prediction_type sample."""
     prediction_type: Literal["epsilon", "sample"] = "epsilon"
     """What the network predicts: the noise, or the clean chunk; fixed for the life of a policy."""
     ft_denoising_steps: int = 10

@@ -139,14 +139,14 @@ class MlpDenoiser:
         weight, bias = values(self._output.weight), values(self._output.bias)
         if skipped_bias.size == weight.shape[1]:
             bias = bias + weight @ skipped_bias
-        from_noise = float(self._steps.x0_from_output[position])
+        from_output = float(self._steps.x0_from_output[position])
         from_chunk = float(self._steps.x0_from_x[position]) * scale
         noise = builder.node(
             "Gemm",
             hidden,
             builder.constant(weight.T),
             chunk,
-            alpha=-from_noise,
+            alpha=-from_output,
             beta=from_chunk,
         )
-        return builder.node("Add", noise, builder.constant(-from_noise * bias))
+        return builder.node("Add", noise, builder.constant(-from_output * bias))
