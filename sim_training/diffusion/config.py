@@ -45,7 +45,7 @@ class DiffusionConfig:
     ddim_steps: int = 5
     timestep_spacing: TimestepSpacing = "leading"
     """Which T times DDIM visits: leading (the reference) ends at time 0, trailing begins at T-1,
-    where predicted noise says next to nothing of the chunk: combine it with prediction_type sample."""
+    where predicted noise says next to nothing of the chunk: use it with prediction_type sample."""
     prediction_type: Literal["epsilon", "sample"] = "epsilon"
     """What the network predicts: the noise, or the clean chunk; fixed for the life of a policy."""
     ft_denoising_steps: int = 10
