@@ -6,7 +6,9 @@ States: ``idle`` (nothing is sent), ``homing``, ``running`` (executes chunks), `
 setpoints go on), ``fault`` and ``estop`` (nothing is sent once the arm stands), ``recovering``.
 Whatever ends a motion ends it with a jerk-limited stop, all that is ever sent in idle, fault and
 estop. An emergency stop is left by ``clear`` alone, a fault by ``recover``. A setpoint that the
-gate refused is held like silence; refusals that pile up are a fault (``core.refusals``).
+gate refused is held like silence; refusals that pile up are a fault (``core.refusals``). Setpoints
+that are missing for too long, because the process was kept waiting, are no stream any more: a new
+one begins where the arm stands then (``core.stream_clock``).
 
 Every setpoint comes out of ``Motion``, whose gate has judged it; there is no other way out. An
 action passes the ``SafetyGate`` for tool goals before that, and becomes a joint target by the
@@ -37,8 +39,7 @@ from dppo_ros.core.observation import split_action
 from dppo_ros.core.refusals import Refusals
 from dppo_ros.core.rotations import FloatArray
 from dppo_ros.core.safety import SafetyGate
-
-_LONGEST_STEP_NS = 50_000_000
+from dppo_ros.core.stream_clock import StreamClock
 
 
 class Commander:
@@ -67,14 +68,13 @@ class Commander:
         self._started: ScheduledAction | None = None
         self._interventions: tuple[str, ...] = ()
         self._goal: tuple[FloatArray, FloatArray] | None = None
-        self._begun = self._first = self._homing = self._resumes = False
-        self._last_now_ns: int | None = None
-        self._last_sent_ns: int | None = None
+        self._begun = self._homing = self._resumes = False
+        self._clock = StreamClock(settings.cycle_ns, settings.lockstep)
         self.gripper, self._refusals = GripperLatch(settings.gripper_toggle_ns), Refusals()
         self.state, self.reason = State.IDLE, "not started yet"
         self.counts = EventCounts(
             "setpoints", "actions", "stops", "holds", "faults", "estops", "refused_chunks",
-            "ignored_chunks", "rejected_actions", "withheld",
+            "ignored_chunks", "rejected_actions", "withheld", "stalls",
         )  # fmt: skip
 
     @property
@@ -206,11 +206,12 @@ class Commander:
         Args:
             now_ns: Time of the cycle; a second call for a time that was served gives None.
         """
-        if self._last_now_ns is not None and now_ns < self._last_now_ns:
+        if self._clock.turn(now_ns):
             self._on_clock_back()
-        self._last_now_ns = now_ns
-        if self._last_sent_ns is not None and now_ns <= self._last_sent_ns:
+        if self._clock.is_served(now_ns):
             return None
+        if self._begun and self._clock.has_broken(now_ns):
+            self._on_stall(now_ns)
         if self.state in SILENT and not self.moving:
             self._begun = False
             return None
@@ -231,13 +232,16 @@ class Commander:
         measured = self._measured
         if measured is None or is_stale(measured, now_ns, self._settings.max_measured_age_ns):
             return self._wait("waiting for measured joints")
+        if not self._clock.may_begin_on(measured.stamp_ns):
+            return self._wait("waiting for joints measured after the pause")
         if np.abs(measured.velocity).max() > self._settings.rest_velocity_rad_s:
             return self._wait("waiting for the arm to stand still")
         refusal = self._motion.begin(measured.position)
         if refusal:
             self.fail(f"the arm stands where no motion may begin: {refusal}")
             return False
-        self._begun = self._first = True
+        self._begun = True
+        self._clock.begin()
         if self.state is State.HOLDING:
             self._motion.stop()
         else:
@@ -317,11 +321,8 @@ class Commander:
             self._homing = self._motion.go_to(np.array(self._settings.home_rad))
             if not self._homing:
                 self.fail("there is no way to the home posture from here")
-        step_ns = self._settings.cycle_ns
-        if self._last_sent_ns is not None and not self._first:
-            step_ns = min(now_ns - self._last_sent_ns, _LONGEST_STEP_NS)
-        self._first = False
-        setpoint, refusal = self._motion.step(step_ns * 1e-9, self._measurement(now_ns))
+        step_s = self._clock.step_ns(now_ns) * 1e-9
+        setpoint, refusal = self._motion.step(step_s, self._measurement(now_ns))
         if refusal:
             end = self.fail if self._refusals.is_grave(refusal, now_ns) else self._reject
             end(f"gate refused a setpoint: {refusal}")
@@ -329,7 +330,6 @@ class Commander:
             self._motion.stop()
             self._resumes = False
             self._enter(State.HOLDING, "home reached")
-        self._last_sent_ns = now_ns
         self.counts.add("setpoints")
         return Setpoint(
             stamp_ns=now_ns,
@@ -358,9 +358,16 @@ class Commander:
     def _on_clock_back(self) -> None:
         """Trust nothing that was stamped before the clock went back."""
         self._measured = None
-        self._last_sent_ns = None
+        self._clock.forget()
         self._forget()
         self.hold("clock went back", resumes=True)
+
+    def _on_stall(self, now_ns: int) -> None:
+        """The arm ran to the end of the old setpoints by itself: measure where that was."""
+        self.counts.add("stalls")
+        self.hold("setpoints were missing: the process was kept waiting", resumes=True)
+        self._clock.end(now_ns)
+        self._begun = False
 
     def _on_jump(self) -> None:
         """The arm is suddenly elsewhere."""

@@ -10,7 +10,7 @@ pause has to start where the robot is measured.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +21,7 @@ from dppo_ros.drills.arm import JOINTS, PANDA, ArmLimits, tool_position_m
 FloatArray = NDArray[np.float64]
 _NS = 1e-9
 _KEPT_EXAMPLES = 20
+_KEPT_MEASUREMENTS = 100
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,11 @@ class Expectations:
         pause_s: A stream that was silent for longer starts anew.
         clock_jump_s: Stamps further apart than this tell that the clock was set (s).
         start_distance_rad: How far from the measured joints a stream may start (rad).
-        distance_rad: How far from the measured joints a command may be at any time, besides how
-            far the arm can have gone since (rad): what the arm's description allows.
+        distance_rad: How far from the measured joints a command may be (rad): what the arm's
+            description allows. The stop that ends a stream there leads further, and since the
+            newest measurement the arm may have gone on.
+        measured_age_s: Oldest measurement on which a command may rest (s), as the command node is
+            told. A busy machine delivers late, and the judge cannot know which one it had.
         slack: Share by which a difference quotient may exceed a limit, as rounding does.
     """
 
@@ -48,6 +52,7 @@ class Expectations:
     clock_jump_s: float = 1.0
     start_distance_rad: float = 0.05
     distance_rad: float = 0.5
+    measured_age_s: float = 0.25
     slack: float = 0.02
 
 
@@ -79,6 +84,14 @@ class _Command:
     position: FloatArray
     velocity: FloatArray
     tool_m: FloatArray
+    number: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    stamp_ns: int
+    arrival_ns: int
+    position: FloatArray
 
 
 @dataclass
@@ -103,22 +116,27 @@ class CommandMonitor:
     _last: _Command | None = None
     unjudged: int = 0
     suspended: bool = False
-    _measured: FloatArray | None = None
-    _measured_ns: int = 0
+    _measured: deque[_Measured] = field(default_factory=lambda: deque(maxlen=_KEPT_MEASUREMENTS))
 
-    def measured(self, arrival_ns: int, joints_rad: ArrayLike) -> None:
+    def measured(self, stamp_ns: int, arrival_ns: int, joints_rad: ArrayLike) -> None:
         """Take the measured joints; numbers that are not finite are ignored.
 
         Args:
+            stamp_ns: When they were measured (ns).
             arrival_ns: When they came, on the clock of the judge (ns).
             joints_rad: (7,) joint angles.
         """
         values = np.asarray(joints_rad, dtype=np.float64)
         if values.shape == (JOINTS,) and np.isfinite(values).all():
-            self._measured, self._measured_ns = values, arrival_ns
+            self._measured.append(_Measured(stamp_ns, arrival_ns, values))
 
     def joint_command(
-        self, stamp_ns: int, arrival_ns: int, position: ArrayLike, velocity: ArrayLike
+        self,
+        stamp_ns: int,
+        arrival_ns: int,
+        position: ArrayLike,
+        velocity: ArrayLike,
+        number: int | None = None,
     ) -> None:
         """Judge a joint command.
 
@@ -127,6 +145,8 @@ class CommandMonitor:
             arrival_ns: When it came, on the clock of the judge (ns).
             position: Joint angles (rad), (7,) if all is well.
             velocity: Joint speeds (rad/s), (7,) if all is well.
+            number: Which message of its publisher it is, to tell messages that were lost on the
+                way from a pause; None where the middleware does not count.
         """
         if self.suspended:
             self.unjudged += 1
@@ -145,7 +165,7 @@ class CommandMonitor:
         self._check_speed(np.abs(dq) / arm.velocity_rad_s)
         tool = tool_position_m(q)
         self._check_box(tool)
-        command = _Command(stamp_ns, arrival_ns, q, dq, tool)
+        command = _Command(stamp_ns, arrival_ns, q, dq, tool, number)
         self._check_measured(command)
         self._check_step(command)
         self._last = command
@@ -169,7 +189,7 @@ class CommandMonitor:
     def restart(self) -> None:
         """Forget the last command: the next one begins a stream."""
         self._last = None
-        self._measured = None
+        self._measured.clear()
 
     @property
     def broken(self) -> int:
@@ -191,21 +211,39 @@ class CommandMonitor:
             self._broken("workspace", f"tool at {np.round(tool_m, 4)} m")
 
     def _check_measured(self, command: _Command) -> None:
-        if self._measured is None:
+        """Judge by the measurement that speaks most for the command, of those it may rest on."""
+        known = self._known(command)
+        if not known:
             return
-        distances = np.abs(command.position - self._measured)
-        distance = float(distances.max())
+        allowed, arm = self.expected, self.expected.arm
+        offsets = [np.abs(command.position - measured.position) for measured in known]
+        distance = float(min(offset.max() for offset in offsets))
         self.extremes.distance_rad = max(self.extremes.distance_rad, distance)
-        # Since it was measured the arm may have gone on.
-        age_s = max(command.arrival_ns - self._measured_ns, 0) * _NS
-        gone_on = self.expected.arm.velocity_rad_s * age_s
-        if (distances > self.expected.distance_rad + gone_on).any():
+        braking = arm.velocity_rad_s**2 / (2.0 * arm.acceleration_rad_s2)
+        gone_on = arm.velocity_rad_s * max(self._age_s(command, known[0]), 0.0)
+        bounds = [allowed.distance_rad + braking + gone_on, allowed.distance_rad + braking]
+        if (offsets[0] > bounds[0]).any() and all((it > bounds[1]).any() for it in offsets[1:]):
             self._broken("far from measured", f"{distance:.3f} rad from the measured joints")
-        elif (
-            distance > self.expected.start_distance_rad
-            and self._pause_s(command) > self.expected.pause_s
-        ):
-            self._broken("start", f"stream starts {distance:.3f} rad from the measured joints")
+        pause_s = self._pause_s(command) / self._sent_since_last(command)
+        if distance > allowed.start_distance_rad and pause_s > allowed.pause_s:
+            told = f"stream starts {distance:.3f} rad from the measured joints"
+            self._broken("start", f"{told} after a pause of {pause_s * 1e3:.0f} ms")
+
+    def _known(self, command: _Command) -> list[_Measured]:
+        """Return the measurements that a command may rest on, newest first."""
+        before = [it for it in reversed(self._measured) if self._age_s(command, it) >= 0.0]
+        recent = [
+            it for it in before[1:] if self._age_s(command, it) <= self.expected.measured_age_s
+        ]
+        # A command from before the first measurement is judged by that one.
+        return [*before[:1], *recent] or [*self._measured][:1]
+
+    def _age_s(self, command: _Command, measured: _Measured) -> float:
+        """Return how old a measurement was (s): by the stamps, or else by the arrivals."""
+        stamped_s = (command.stamp_ns - measured.stamp_ns) * _NS
+        if abs(stamped_s) < self.expected.clock_jump_s:
+            return stamped_s
+        return (command.arrival_ns - measured.arrival_ns) * _NS
 
     def _check_step(self, command: _Command) -> None:
         last, elapsed_s = self._last, self._pause_s(command)
@@ -240,6 +278,12 @@ class CommandMonitor:
         if abs(stamped_s) < self.expected.clock_jump_s:
             return stamped_s
         return (command.arrival_ns - self._last.arrival_ns) * _NS
+
+    def _sent_since_last(self, command: _Command) -> int:
+        """Return how many commands were sent since the last one here, this one included."""
+        if self._last is None or self._last.number is None or command.number is None:
+            return 1
+        return max(command.number - self._last.number, 1)
 
     def _broken(self, rule: str, example: str) -> None:
         self.violations[rule] += 1

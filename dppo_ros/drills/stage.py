@@ -229,7 +229,8 @@ class Stage:
     def _on_joint_command(self, message: RosObject, info: Mapping[str, int]) -> None:
         stamp_ns = messages.stamp_to_ns(message.header.stamp)
         now_ns = info["received_timestamp"]
-        self.monitor.joint_command(stamp_ns, now_ns, message.position, message.velocity)
+        number = info.get("publication_sequence_number")
+        self.monitor.joint_command(stamp_ns, now_ns, message.position, message.velocity, number)
         self.timeline.command(now_ns, float(np.abs(message.velocity).max(initial=0.0)))
 
     def _on_target_pose(self, message: RosObject) -> None:
@@ -250,7 +251,8 @@ class Stage:
         arm = [index for index, name in enumerate(message.name) if _HAND not in name]
         if len(arm) == JOINTS and len(message.velocity) >= JOINTS:
             now_ns = info["received_timestamp"]
-            self.monitor.measured(now_ns, [message.position[index] for index in arm])
+            joints = [message.position[index] for index in arm]
+            self.monitor.measured(self.joints_stamp_ns, now_ns, joints)
             speeds = np.abs([message.velocity[index] for index in arm])
             self.timeline.measure(now_ns, float(speeds.max()))
 

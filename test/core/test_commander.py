@@ -9,6 +9,7 @@ import pytest
 from commander_stage import (
     CYCLE,
     HOME,
+    MS,
     PERIOD,
     STOP_STEPS,
     TOOL,
@@ -90,6 +91,43 @@ def test_stale_measurement_holds_until_the_robot_reports_again() -> None:
     machine.push(chunk(5 * PERIOD))
     run(machine, 5 * PERIOD, 6 * PERIOD)
     assert machine.state is State.RUNNING
+
+
+def test_process_that_was_kept_waiting_begins_a_new_stream_where_the_arm_stands() -> None:
+    machine, motion = running()
+    woken = PERIOD + 50 * MS  # the last setpoint was for 90 ms: 60 ms are missing
+    there = HOME + 0.03
+    assert machine.cycle(woken) is None  # the arm stood at the last measurement, before the pause
+    see(machine, woken, there, speed=0.2)
+    assert machine.cycle(woken) is None
+    assert machine.state is State.HOLDING
+    assert "kept waiting" in machine.reason
+    assert machine.counts["stalls"] == 1
+    see(machine, woken + CYCLE, there)
+    assert machine.cycle(woken + CYCLE) is not None
+    np.testing.assert_array_equal(motion.begun_at[-1], there)
+    machine.push(chunk(2 * PERIOD))
+    run(machine, 2 * PERIOD, 2 * PERIOD + 5 * CYCLE)
+    assert machine.state is State.RUNNING
+
+
+def test_a_setpoint_that_is_late_by_less_changes_nothing() -> None:
+    machine, motion = running()
+    see(machine, PERIOD + 40 * MS)
+    assert machine.cycle(PERIOD + 40 * MS) is not None
+    assert machine.state is State.RUNNING
+    assert (len(motion.begun_at), machine.counts["stalls"]) == (1, 0)
+
+
+@pytest.mark.parametrize("end", ["estop", "idle"])
+def test_a_stop_that_is_interrupted_ends_in_silence(end: str) -> None:
+    machine, _ = running()
+    getattr(machine, end)()
+    assert machine.moving
+    see(machine, 2 * PERIOD)
+    assert machine.cycle(2 * PERIOD) is None
+    assert not machine.moving
+    assert machine.state is {"estop": State.ESTOP, "idle": State.IDLE}[end]
 
 
 def test_clock_that_goes_back_holds() -> None:
