@@ -31,7 +31,7 @@ from dppo_ros.messages import RosObject
 from dppo_ros.nodes.backends import make_backend, pose_of
 from dppo_ros.nodes.base import ManagedNode
 from dppo_ros.nodes.command_report import CommandReport
-from dppo_ros.nodes.command_setup import build_commander, build_motion
+from dppo_ros.nodes.command_setup import build_commander, build_motion, rehearse
 from dppo_ros.nodes.franka import FrankaArm
 from dppo_ros.nodes.gripper_actions import GripperActions
 from dppo_ros.nodes.intruders import foreign_publishers
@@ -42,6 +42,7 @@ from dppo_ros.paths import find_bundle
 from dppo_ros.robots import find_robot
 
 _SILENT_S = 0.1
+_NOTICE_S = 0.01
 _NS_PER_S = 1_000_000_000
 
 
@@ -70,6 +71,7 @@ class CommandNode(ManagedNode):
         self._prefix = robot.joint_names[0].removesuffix("_joint1")
         self._motion: MotionPipeline = build_motion(self, robot)
         self._commander = build_commander(self, self._manifest, self._motion)
+        rehearse(self, self._manifest, robot)
         self._backend = make_backend(self.text("backend"), self, self._motion, self._publisher)
         self._gripper = self.advertise("gripper/command")
         # For people and bags; crisp_controllers listen to this topic, and to one publisher only.
@@ -95,6 +97,7 @@ class CommandNode(ManagedNode):
             self.serve(f"~/{name}", "Trigger", handler)
         self.serve("~/enable", "SetBool", self._enable)
         self.every(1.0, self._every_second)
+        self.every(_NOTICE_S, self._notice_change)
 
     def activate(self) -> None:
         """Run the stream of setpoints; start, unless an operator has to do that."""
@@ -228,6 +231,7 @@ class CommandNode(ManagedNode):
         setpoint = self._next(now_ns)
         if setpoint is not None:
             self._send(setpoint)
+        self._notice_change()
 
     def _next(self, now_ns: int) -> Setpoint | None:
         commander = self._commander
@@ -264,6 +268,10 @@ class CommandNode(ManagedNode):
                 self._commander.fail(
                     f"several nodes publish {self._backend.topic}: {', '.join(rivals)}"
                 )
+
+    def _notice_change(self) -> None:
+        if self.active:
+            self._report.notice_change()
 
     def _every_second(self) -> None:
         if self._commander is None or not self.active:

@@ -46,17 +46,15 @@ class CommandReport:
         self._scheduling = ""
 
     def joints_arrived(self, stamp_ns: int) -> None:
-        """Note when the measurement of an instant came, and a change of state it has caused."""
+        """Note when the measurement of an instant came."""
         self._arrivals[stamp_ns] = time.monotonic_ns()
         while len(self._arrivals) > _MAX_ARRIVALS:
             self._arrivals.pop(next(iter(self._arrivals)))
-        self._notice_change()
 
     def sent(self, setpoint: Setpoint, now_ns: int) -> None:
-        """Report a setpoint with which an action began."""
+        """Report a setpoint with which an action began; called by the thread that sends them."""
         action = setpoint.action
         if action is None:
-            self._notice_change()
             return
         values: dict[str, object] = {
             "sequence": action.sequence,
@@ -76,7 +74,6 @@ class CommandReport:
             self._latency.add_ns(latency_ns)
             values["loop_latency_ms"] = latency_ns / 1e6
         self._publish(now_ns, "action", action.valid_from_ns, setpoint.interventions, values)
-        self._notice_change()
 
     def state(self, now_ns: int) -> None:
         """Report the state."""
@@ -84,7 +81,7 @@ class CommandReport:
 
     def diagnose(self, pacing: PacedThread | None) -> None:
         """Publish counters and latencies; called once a second."""
-        self._notice_change()
+        self.notice_change()
         commander, latency = self._commander, self._latency.summary()
         values: dict[str, object] = {
             "state": commander.state.value,
@@ -112,7 +109,12 @@ class CommandReport:
         level = _LEVELS.get(commander.state, "ok")
         publish_diagnostics(self._node, self._diagnostics, level, text, values)
 
-    def _notice_change(self) -> None:
+    def notice_change(self) -> None:
+        """Publish and log a change of state.
+
+        Not for the thread that sends setpoints: writing to the log may take longer than a stream
+        may pause.
+        """
         commander = self._commander
         if (commander.state, commander.reason) == self._logged:
             return

@@ -6,14 +6,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dppo_ros import messages
 from dppo_ros.control.gate import Workspace
 from dppo_ros.control.limits import Robot
 from dppo_ros.control.pipeline import MotionPipeline
-from dppo_ros.core.chunk import ChunkSchedule
-from dppo_ros.core.command_state import CommanderSettings
+from dppo_ros.core.chunk import ActionChunk, ChunkSchedule
+from dppo_ros.core.command_state import CommanderSettings, MeasuredJoints
 from dppo_ros.core.commander import Commander
 from dppo_ros.core.errors import SafetyError
+from dppo_ros.core.kinematics import tool_pose
 from dppo_ros.core.manifest import BundleManifest
 from dppo_ros.core.safety import SafetyGate
 from dppo_ros.parameters.command import SAFETY, safety_limits
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 BOX_MARGIN_M = 0.02
 """How far a setpoint may overshoot the box that goals are clamped into."""
+_REHEARSED_CYCLES = 20
 
 
 def build_motion(node: ManagedNode, robot: Robot) -> MotionPipeline:
@@ -73,3 +77,32 @@ def build_commander(
     age_ns = messages.seconds_to_ns(limits.max_observation_age_s)
     schedule = ChunkSchedule(manifest.act_steps, period_ns, age_ns)
     return Commander(schedule, SafetyGate(limits), motion, settings)
+
+
+def rehearse(node: ManagedNode, manifest: BundleManifest, robot: Robot) -> int:
+    """Run the command side once on a clock of its own, before the robot depends on it.
+
+    The first use of the numerical libraries takes a tenth of a second, longer than a stream of
+    setpoints may pause.
+
+    Args:
+        node: The command node, for its parameters.
+        manifest: Gives period, steps and layout of an action.
+        robot: The arm; the rehearsal is at its home posture and leads nowhere else.
+
+    Returns:
+        How many actions were executed: none where home itself breaks a limit.
+    """
+    commander = build_commander(node, manifest, build_motion(node, robot))
+    home = np.array(robot.home_rad)
+    position, base_from_tool = tool_pose(home)
+    goal = position + np.array([0.01, 0.0, 0.0])
+    action = np.concatenate([goal, base_from_tool[:2].reshape(-1), [-1.0]])
+    commander.start()
+    for cycle in range(_REHEARSED_CYCLES):
+        now_ns = cycle * messages.seconds_to_ns(1.0 / node.number("setpoint_rate_hz"))
+        commander.measure(MeasuredJoints(now_ns, home, np.zeros(len(home))))
+        if cycle == 1:
+            commander.push(ActionChunk(0, np.tile(action, (manifest.act_steps, 1))))
+        commander.cycle(now_ns)
+    return commander.counts["actions"]

@@ -86,6 +86,7 @@ class Harness:
         self.nodes: dict[str, NodeUnderTest] = {}
         self._heard: dict[str, list[RosObject]] = {}
         self.sent_twice = False
+        self.repeated = 0
 
     def close(self) -> None:
         """End every process and this node."""
@@ -130,6 +131,7 @@ class Harness:
 
         self.until(answered, f"an answer of {service}")
         self.sent_twice = len(futures) == 2
+        self.repeated += self.sent_twice
         self.node.destroy_client(client)
         return next(future for future in futures if future.done()).result()
 

@@ -320,7 +320,7 @@ def test_damaged_bundle_is_refused_in_one_sentence(
     # The log is whole only after the end: it comes through a pipe, answers through DDS.
     assert node.finish() == 0
     lines = [line for line in node.log if "refused to configure" in line]
-    assert len(lines) == 1
+    assert 1 <= len(lines) <= 1 + harness.repeated
     assert sentence in lines[0]
     assert not node.said("Traceback")
 
