@@ -39,6 +39,8 @@ class Expectations:
         distance_rad: How far from the measured joints a command may be (rad): what the arm's
             description allows. The stop that ends a stream there leads further, and since the
             newest measurement the arm may have gone on.
+        gone_on_rad_s: How fast it may have (rad/s): a twin that was kept waiting catches up faster
+            than an arm could; what is faster than this, the command node takes for a jump.
         measured_age_s: Oldest measurement on which a command may rest (s), as the command node is
             told. A busy machine delivers late, and the judge cannot know which one it had.
         slack: Share by which a difference quotient may exceed a limit, as rounding does.
@@ -52,6 +54,7 @@ class Expectations:
     clock_jump_s: float = 1.0
     start_distance_rad: float = 0.05
     distance_rad: float = 0.5
+    gone_on_rad_s: float = 6.0
     measured_age_s: float = 0.25
     slack: float = 0.02
 
@@ -220,7 +223,7 @@ class CommandMonitor:
         distance = float(min(offset.max() for offset in offsets))
         self.extremes.distance_rad = max(self.extremes.distance_rad, distance)
         braking = arm.velocity_rad_s**2 / (2.0 * arm.acceleration_rad_s2)
-        gone_on = arm.velocity_rad_s * max(self._age_s(command, known[0]), 0.0)
+        gone_on = allowed.gone_on_rad_s * max(self._age_s(command, known[0]), 0.0)
         bounds = [allowed.distance_rad + braking + gone_on, allowed.distance_rad + braking]
         if (offsets[0] > bounds[0]).any() and all((it > bounds[1]).any() for it in offsets[1:]):
             self._broken("far from measured", f"{distance:.3f} rad from the measured joints")

@@ -113,7 +113,8 @@ def test_a_stop_may_lead_beyond_the_distance_at_which_it_began() -> None:
 
 
 def test_an_arm_measured_long_ago_may_have_gone_on() -> None:
-    assert not far(measured_at((0.0, HOME)), 20.0, TOO_FAR)  # 0.052 rad more in 20 ms
+    assert not far(measured_at((0.0, HOME)), 20.0, TOO_FAR)  # 0.12 rad more in 20 ms
+    assert far(measured_at((0.0, HOME)), 20.0, with_value(HOME, 6, 0.85))
 
 
 def test_a_command_may_rest_on_what_was_measured_a_quarter_of_a_second_ago() -> None:
