@@ -71,7 +71,7 @@ class Commander:
         self._begun = self._homing = self._resumes = False
         self._clock = StreamClock(settings.cycle_ns, settings.lockstep)
         self.gripper, self._refusals = GripperLatch(settings.gripper_toggle_ns), Refusals()
-        self.state, self.reason = State.IDLE, "not started yet"
+        self.state, self.reason, self.changes = State.IDLE, "not started yet", 0
         self.counts = EventCounts(
             "setpoints", "actions", "stops", "holds", "faults", "estops", "refused_chunks",
             "ignored_chunks", "rejected_actions", "withheld", "stalls",
@@ -381,6 +381,7 @@ class Commander:
             self._enter(State.HOLDING, "the arm was moved")
 
     def _enter(self, state: State, reason: str) -> None:
+        self.changes += (state, reason) != (self.state, self.reason)
         self.state, self.reason = state, reason
 
     def _forget(self) -> None:

@@ -42,7 +42,7 @@ class CommandReport:
         self._status, self._diagnostics = status, diagnostics
         self._arrivals: dict[int, int] = {}
         self._latency = LatencyWindow()
-        self._logged = (State.IDLE, "")
+        self._logged = (State.IDLE, "", 0)
         self._scheduling = ""
 
     def joints_arrived(self, stamp_ns: int) -> None:
@@ -116,9 +116,11 @@ class CommandReport:
         may pause.
         """
         commander = self._commander
-        if (commander.state, commander.reason) == self._logged:
+        # A hold that was left and came back between two looks is news as well.
+        now = (commander.state, commander.reason, commander.changes)
+        if now == self._logged:
             return
-        self._logged = (commander.state, commander.reason)
+        self._logged = now
         text = f"{commander.state.value}: {commander.reason}".rstrip(": ")
         logger = self._node.get_logger()
         if commander.state in _LEVELS:

@@ -111,6 +111,19 @@ def test_process_that_was_kept_waiting_begins_a_new_stream_where_the_arm_stands(
     assert machine.state is State.RUNNING
 
 
+def test_a_hold_that_ends_and_comes_back_is_a_change() -> None:
+    machine, _ = running()
+    machine.hold("silence", resumes=True)
+    before = machine.changes
+    machine.hold("silence", resumes=True)
+    assert machine.changes == before
+    machine.push(chunk(PERIOD))
+    run(machine, PERIOD, PERIOD + 2 * CYCLE)
+    machine.hold("silence", resumes=True)
+    assert (machine.state, machine.reason) == (State.HOLDING, "silence")
+    assert machine.changes == before + 2
+
+
 def test_a_setpoint_that_is_late_by_less_changes_nothing() -> None:
     machine, motion = running()
     see(machine, PERIOD + 40 * MS)
