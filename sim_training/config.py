@@ -168,6 +168,9 @@ class FinetuneConfig:
     """Standard deviation of a Gaussian or mixture policy; may differ from pre-training."""
     critic: CriticConfig = field(default_factory=CriticConfig)
     train: DppoConfig = field(default_factory=DppoConfig)
+    train_episode_steps: int | None = None
+    """Control steps after which a training episode ends; evaluation and the policy keep the limit
+    of env. None: as env says."""
     eval: EvalConfig = field(default_factory=EvalConfig)
     n_train_itr: int = 100
     act_steps: int | None = None

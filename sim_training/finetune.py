@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from sim_training.config_file import to_plain
 from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.distributed import World, open_world
 from sim_training.envs.chunk import ChunkEnv
-from sim_training.envs.make import make_step_env
+from sim_training.envs.make import EnvConfig, make_step_env
 from sim_training.envs.protocol import NominalEnv, StepEnv
 from sim_training.envs.seeds import SeedStream
 from sim_training.evaluate import chunk_settings, make_evaluator
@@ -38,11 +38,26 @@ def run_finetune(config: FinetuneConfig) -> Path:
         check_shares(config.train, world.size)
         seed_everything(config.run)
         share = world.share(config.train.n_envs)
-        step_env = make_step_env(config.env, share.count, config.run.env_threads)
+        env_config = _training_env(config)
+        step_env = make_step_env(env_config, share.count, config.run.env_threads)
         try:
             return _finetune(config, step_env, world)
         finally:
             step_env.close()
+
+
+def _training_env(config: FinetuneConfig) -> EnvConfig:
+    """Return the task with the time limit of training."""
+    steps = config.train_episode_steps
+    if steps is None:
+        return config.env
+    if "max_episode_steps" not in {entry.name for entry in fields(config.env)}:
+        raise ConfigError(
+            f"train_episode_steps is {steps}, but task {config.env.name!r} has a fixed time limit; "
+            "leave it out"
+        )
+    changed: EnvConfig = replace(config.env, max_episode_steps=steps)  # type: ignore[call-arg]
+    return changed
 
 
 def check_shares(train: DppoConfig, processes: int) -> None:

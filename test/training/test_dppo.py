@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import torch
 
+from dppo_ros.core.errors import ConfigError
 from sim_training.algorithms.config import DiffusionBcConfig, DppoConfig, ScheduleConfig
 from sim_training.config import EvalConfig, FinetuneConfig, PretrainConfig, RunConfig
 from sim_training.data.formats import write_dataset
 from sim_training.data.toy import toy_demonstrations
 from sim_training.diffusion.config import DiffusionConfig
+from sim_training.envs.announced import AvoidingConfig
 from sim_training.envs.toy import ToyReachConfig
 from sim_training.evaluate import evaluate_policy, make_eval_env
 from sim_training.finetune import run_finetune
@@ -214,3 +216,21 @@ def test_dppo_improves_a_weak_policy_significantly(tmp_path: Path) -> None:
         results.append(evaluate_policy(loaded.policy, env, 200))
     print([result.success_rate for result in results])
     assert results[1].interval[0] > results[0].interval[1]
+
+
+def test_time_limit_of_training_stays_out_of_the_policy(
+    finetune_config: FinetuneConfig, change: Change
+) -> None:
+    config = change(finetune_config, train_episode_steps=4, n_train_itr=1)
+    policy = load_policy(run_finetune(config))
+    assert policy.header.env["max_episode_steps"] == config.env.max_episode_steps == 40
+    # Six chunks of four steps: every episode ends at latest with its chunk.
+    assert last_row(config)["charts/episodes"] == 4 * 6
+
+
+def test_task_with_a_fixed_time_limit_refuses_another(
+    finetune_config: FinetuneConfig, change: Change
+) -> None:
+    config = change(finetune_config, env=AvoidingConfig(), train_episode_steps=2)
+    with pytest.raises(ConfigError, match="train_episode_steps is 2, but task 'avoiding_m1'"):
+        run_finetune(config)
