@@ -80,9 +80,9 @@ def _print_overview(commands: dict[str, Command]) -> None:
         "\nExample:\n"
         "  dppo data generate one_leg --episodes 50 --out data/one_leg_low\n"
         "  dppo pretrain --config config/train/furniture/one_leg_low_pretrain.yaml\n"
-        "  dppo finetune --config config/train/furniture/one_leg_low_finetune.yaml\n"
-        "  dppo eval --policy runs/one_leg_low_finetune\n"
-        "  dppo export --policy runs/one_leg_low_finetune --out bundles/one_leg_low"
+        "  dppo finetune --config config/train/furniture/one_leg_low_small_steps_finetune.yaml\n"
+        "  dppo eval --policy runs/one_leg_low_small_steps\n"
+        "  dppo export --policy runs/one_leg_low_small_steps --out bundles/one_leg_low"
     )
 
 
