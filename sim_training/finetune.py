@@ -39,8 +39,7 @@ def run_finetune(config: FinetuneConfig) -> Path:
         check_shares(config.train, world.size)
         seed_everything(config.run)
         share = world.share(config.train.n_envs)
-        env_config = _training_env(config)
-        step_env = make_step_env(env_config, share.count, config.run.env_threads)
+        step_env = make_step_env(_training_env(config), share.count, config.run.env_threads)
         try:
             return _finetune(config, step_env, world)
         finally:
@@ -57,10 +56,8 @@ def _training_env(config: FinetuneConfig) -> EnvConfig:
             f"train_episode_steps is {steps}, but task {config.env.name!r} has a fixed time limit; "
             "leave it out"
         )
-    # Which member of the union has the field is checked above, which no type tells.
-    change: Any = replace
-    changed: EnvConfig = change(config.env, max_episode_steps=steps)
-    return changed
+    limit: dict[str, Any] = {"max_episode_steps": steps}
+    return replace(config.env, **limit)
 
 
 def check_shares(train: DppoConfig, processes: int) -> None:

@@ -365,7 +365,7 @@ class Commander:
     def _on_stall(self, now_ns: int) -> None:
         """The arm ran to the end of the old setpoints by itself: measure where that was."""
         self.counts.add("stalls")
-        self.hold("setpoints were missing: the process was kept waiting", resumes=True)
+        self.hold("setpoints were missing: kept waiting, or clock set ahead", resumes=True)
         self._clock.end(now_ns)
         self._begun = False
 

@@ -223,7 +223,7 @@ class CommandMonitor:
         distance = float(min(offset.max() for offset in offsets))
         self.extremes.distance_rad = max(self.extremes.distance_rad, distance)
         braking = arm.velocity_rad_s**2 / (2.0 * arm.acceleration_rad_s2)
-        gone_on = allowed.gone_on_rad_s * max(self._age_s(command, known[0]), 0.0)
+        gone_on = allowed.gone_on_rad_s * max(self._between_s(known[0], command), 0.0)
         bounds = [allowed.distance_rad + braking + gone_on, allowed.distance_rad + braking]
         if (offsets[0] > bounds[0]).any() and all((it > bounds[1]).any() for it in offsets[1:]):
             self._broken("far from measured", f"{distance:.3f} rad from the measured joints")
@@ -234,19 +234,15 @@ class CommandMonitor:
 
     def _known(self, command: _Command) -> list[_Measured]:
         """Return the measurements that a command may rest on, newest first."""
-        before = [it for it in reversed(self._measured) if self._age_s(command, it) >= 0.0]
-        recent = [
-            it for it in before[1:] if self._age_s(command, it) <= self.expected.measured_age_s
-        ]
+        known: list[_Measured] = []
+        for measured in reversed(self._measured):
+            age_s = self._between_s(measured, command)
+            if known and age_s > self.expected.measured_age_s:
+                break
+            if age_s >= 0.0:
+                known.append(measured)
         # A command from before the first measurement is judged by that one.
-        return [*before[:1], *recent] or [*self._measured][:1]
-
-    def _age_s(self, command: _Command, measured: _Measured) -> float:
-        """Return how old a measurement was (s): by the stamps, or else by the arrivals."""
-        stamped_s = (command.stamp_ns - measured.stamp_ns) * _NS
-        if abs(stamped_s) < self.expected.clock_jump_s:
-            return stamped_s
-        return (command.arrival_ns - measured.arrival_ns) * _NS
+        return known or [*self._measured][:1]
 
     def _check_step(self, command: _Command) -> None:
         last, elapsed_s = self._last, self._pause_s(command)
@@ -274,13 +270,17 @@ class CommandMonitor:
             self._broken("tool speed", f"{speed:.2f} m/s")
 
     def _pause_s(self, command: _Command) -> float:
-        """Return the time since the last command (s): by the stamps, or else by the arrivals."""
+        """Return the time since the last command (s)."""
         if self._last is None:
             return math.inf
-        stamped_s = (command.stamp_ns - self._last.stamp_ns) * _NS
+        return self._between_s(self._last, command)
+
+    def _between_s(self, earlier: _Command | _Measured, command: _Command) -> float:
+        """Return the time from one message to a command (s): by stamps, or else by arrivals."""
+        stamped_s = (command.stamp_ns - earlier.stamp_ns) * _NS
         if abs(stamped_s) < self.expected.clock_jump_s:
             return stamped_s
-        return (command.arrival_ns - self._last.arrival_ns) * _NS
+        return (command.arrival_ns - earlier.arrival_ns) * _NS
 
     def _sent_since_last(self, command: _Command) -> int:
         """Return how many commands were sent since the last one here, this one included."""
