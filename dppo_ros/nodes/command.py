@@ -34,7 +34,7 @@ from dppo_ros.nodes.command_report import CommandReport
 from dppo_ros.nodes.command_setup import build_commander, build_motion, rehearse
 from dppo_ros.nodes.franka import FrankaArm
 from dppo_ros.nodes.gripper_actions import GripperActions
-from dppo_ros.nodes.intruders import foreign_publishers
+from dppo_ros.nodes.intruders import find_rivals
 from dppo_ros.nodes.pacing import PacedThread, raise_priority
 from dppo_ros.nodes.process import run
 from dppo_ros.parameters.command import COMMAND, SAFETY
@@ -167,6 +167,14 @@ class CommandNode(ManagedNode):
     def _on_chunk(self, message: RosObject) -> None:
         if not self.active or self._commander is None:
             return
+        if self._has_one_policy():
+            self._take_chunk(message)
+        self._look_for_rivals()
+        if self._simulated:
+            self._cycle(self._measured_ns)
+
+    def _take_chunk(self, message: RosObject) -> None:
+        assert self._commander is not None
         try:
             chunk = messages.decode_chunk(message)
             messages.check_layout(
@@ -181,9 +189,6 @@ class CommandNode(ManagedNode):
             with self._lock:
                 self._commander.refuse_chunk("refused a malformed chunk")
             self.warn(f"holding, chunk refused: {error}")
-        self._look_for_intruders()
-        if self._simulated:
-            self._cycle(self._measured_ns)
 
     def _on_joints(self, message: RosObject) -> None:
         if self._commander is None:
@@ -255,18 +260,28 @@ class CommandNode(ManagedNode):
         self._backend.send(setpoint)
         self._report.sent(setpoint, self.now_ns() if fresh else 0)
 
-    def _look_for_intruders(self) -> None:
-        """Hold when somebody else publishes chunks, or what only this node may publish."""
+    def _has_one_policy(self) -> bool:
+        """Return whether one node publishes chunks; hold when that is not certain."""
         assert self._commander is not None
-        chunk_sources = foreign_publishers(self, "policy/chunk", allowed=1)
-        if chunk_sources:
-            with self._lock:
-                self._commander.hold(f"several nodes publish chunks: {', '.join(chunk_sources)}")
-        rivals = foreign_publishers(self, self._backend.topic, allowed=1)
-        if rivals:
+        rivals = find_rivals(self, "policy/chunk", allowed=1)
+        if rivals is None:
+            return True
+        text = f"several nodes publish chunks: {', '.join(rivals.names)}"
+        with self._lock:
+            if rivals.certain:
+                self._commander.hold(text)
+            else:  # the successor of a policy that died gets its name soon
+                self._commander.refuse_chunk(text)
+        return False
+
+    def _look_for_rivals(self) -> None:
+        """Fail when somebody else publishes what only this node may publish."""
+        assert self._commander is not None
+        rivals = find_rivals(self, self._backend.topic, allowed=1)
+        if rivals is not None:
             with self._lock:
                 self._commander.fail(
-                    f"several nodes publish {self._backend.topic}: {', '.join(rivals)}"
+                    f"several nodes publish {self._backend.topic}: {', '.join(rivals.names)}"
                 )
 
     def _notice_change(self) -> None:
@@ -277,7 +292,8 @@ class CommandNode(ManagedNode):
         if self._commander is None or not self.active:
             return
         gc.collect(1)
-        self._look_for_intruders()
+        self._has_one_policy()
+        self._look_for_rivals()
         if self._pacing is not None and self._pacing.failure is not None:
             self.get_logger().fatal(f"the setpoint thread died: {self._pacing.failure!r}")
             self.leave(1)
@@ -289,12 +305,9 @@ class CommandNode(ManagedNode):
                 self._commander.fail(problem)
 
     def _start(self, request: RosObject, response: RosObject) -> RosObject:
-        self._look_for_intruders_now()
-        return self._ask(response, lambda commander: commander.start())
-
-    def _look_for_intruders_now(self) -> None:
         if self._commander is not None and self.active:
-            self._look_for_intruders()
+            self._look_for_rivals()
+        return self._ask(response, lambda commander: commander.start())
 
     def _hold(self, request: RosObject, response: RosObject) -> RosObject:
         return self._ask(response, _stand_still)

@@ -38,13 +38,16 @@ TRANSITIONS = {"configure": 1, "cleanup": 2, "activate": 3, "deactivate": 4}
 class NodeUnderTest:
     """A node process and its log."""
 
-    def __init__(self, name: str, parameters: dict[str, object], folder: Path) -> None:
+    def __init__(
+        self, name: str, parameters: dict[str, object], folder: Path, program: Path | None = None
+    ) -> None:
         file = folder / f"{name}_{time.monotonic_ns()}.yaml"
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
+        module = ["-m", f"dppo_ros.nodes.{name}"] if program is None else [str(program)]
         self.name = name
         self.log: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-u", "-m", f"dppo_ros.nodes.{name}", "--ros-args",
+            [sys.executable, "-u", *module, "--ros-args",
              "-r", f"__node:={name}", "--params-file", str(file)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env=supervisor.child_environment(),
@@ -98,9 +101,9 @@ class Harness:
         self.node.destroy_node()
         rclpy.try_shutdown(context=self._context)
 
-    def start(self, name: str, **parameters: object) -> NodeUnderTest:
-        """Start a node process."""
-        self.nodes[name] = NodeUnderTest(name, parameters, self._folder)
+    def start(self, name: str, program: Path | None = None, **parameters: object) -> NodeUnderTest:
+        """Start a node process, or a program of the tests that stands for it."""
+        self.nodes[name] = NodeUnderTest(name, parameters, self._folder, program)
         return self.nodes[name]
 
     def until(self, condition: Callable[[], object], what: str = "the condition") -> None:
@@ -150,12 +153,14 @@ class Harness:
         answer = self.call(f"/{name}/get_state", "lifecycle_msgs/srv/GetState")
         return answer.current_state.label
 
-    def bring_up(self, name: str, **parameters: object) -> NodeUnderTest:
+    def bring_up(
+        self, name: str, program: Path | None = None, **parameters: object
+    ) -> NodeUnderTest:
         """Start and configure a node, listen to all its topics, then activate it.
 
         The node takes this harness for the recorder and waits for it, so no message is lost.
         """
-        node = self.start(name, wait_for="recorder", **parameters)
+        node = self.start(name, program, wait_for="recorder", **parameters)
         assert self.transition(name, "configure"), "\n".join(node.log)
         for entry in topics.TOPICS:
             if entry.publisher in (name, "every node"):

@@ -39,12 +39,15 @@ def unchanged(actions: np.ndarray) -> None:
 class Cell:
     """Robot and policy of the test: an arm that follows at once, chunks on demand."""
 
-    def __init__(self, harness: Harness, bundle: Path, **parameters: object) -> None:
+    def __init__(
+        self, harness: Harness, bundle: Path, program: Path | None = None, **parameters: object
+    ) -> None:
         self.harness = harness
-        self.node = harness.bring_up("command", bundle=str(bundle), **parameters)
+        self.node = harness.bring_up("command", program, bundle=str(bundle), **parameters)
         self.setpoints = harness.listen("joint_command")
         self.grippers = harness.listen("gripper/command")
         self.statuses = harness.listen("command/status")
+        self.diagnostics = harness.listen("diagnostics")
         self._chunks = harness.publisher("policy/chunk")
         self._states = harness.publisher("joint_states")
         self.names = [*ROBOT.finger_names, *reversed(ROBOT.joint_names)]  # any order will do
@@ -79,6 +82,12 @@ class Cell:
             messages.encode_chunk(stamp_ns, "panda_link0", names, actions, PERIOD_NS)
         )
         return stamp_ns
+
+    @property
+    def refused_chunks(self) -> int:
+        """Return the count in the newest diagnostics."""
+        values = self.diagnostics[-1].status[0].values if self.diagnostics else []
+        return int(next((v.value for v in values if v.key == "refused_chunks"), 0))
 
     @property
     def last(self) -> dict[str, str]:
@@ -212,14 +221,41 @@ def test_stop_estop_and_enable(cell: Cell) -> None:
     cell.until_state("idle")
 
 
+def second_source(cell: Cell, name: str) -> RosObject:
+    """Return a second node that publishes chunks."""
+    node = rclpy.create_node(name, context=cell.harness.node.context)
+    node.create_publisher(messages.message_class("trajectory_msgs/msg/JointTrajectory"),
+                          "/policy/chunk", 1)  # fmt: skip
+    return node
+
+
 def test_second_source_of_chunks_holds(cell: Cell) -> None:
     cell.run()
-    context = cell.harness.node.context
-    hostile = rclpy.create_node("hostile", context=context)
-    hostile.create_publisher(messages.message_class("trajectory_msgs/msg/JointTrajectory"),
-                             "/policy/chunk", 1)  # fmt: skip
-    cell.feed_until("holding", "several nodes publish chunks")
+    hostile = second_source(cell, "hostile")
+    cell.feed_until("holding", "several nodes publish chunks: /hostile, /tester")
     hostile.destroy_node()
+    cell.harness.until(
+        lambda: len(cell.harness.node.get_publishers_info_by_topic("/policy/chunk")) == 1
+    )
+    assert cell.call("start")  # an operator has to look at it
+    cell.run()
+
+
+def test_second_source_without_a_name_holds_until_it_is_known(
+    harness: Harness, gentle_bundle: Path
+) -> None:
+    program = Path(__file__).with_name("command_late_names.py")
+    cell = Cell(harness, gentle_bundle, program, measured_wait_s=0.05, max_measured_age_s=0.5)
+    cell.run()
+    late = second_source(cell, "late")
+    cell.feed_until("holding", "not known yet")
+    held, refused = len(cell.statuses), cell.refused_chunks
+    for _ in range(3):
+        cell.chunk()
+    cell.harness.until(lambda: cell.refused_chunks >= refused + 3, "the chunks to be refused")
+    assert not [s for s in map(_values, cell.statuses[held:]) if s.get("sent") == "action"]
+    late.destroy_node()
+    cell.run()  # goes on by itself
 
 
 def test_lifecycle_round_trip_and_clean_exit(harness: Harness, gentle_bundle: Path) -> None:
