@@ -10,9 +10,8 @@ gate refused is held like silence; refusals that pile up are a fault (``core.ref
 that are missing for too long, because the process was kept waiting, are no stream any more: a new
 one begins where the arm stands then (``core.stream_clock``).
 
-Every setpoint comes out of ``Motion``, whose gate has judged it; there is no other way out. An
-action passes the ``SafetyGate`` for tool goals before that, and becomes a joint target by the
-differential IK of training, from the measured joints. The caller brings the clock (integer
+Every setpoint comes out of ``Motion``, whose gate has judged it; there is no other way out. How
+actions become joint targets is in ``core.action_follower``. The caller brings the clock (integer
 nanoseconds). No rclpy.
 """
 
@@ -20,7 +19,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dppo_ros.core.chunk import ActionChunk, ChunkSchedule, HoldReason, ScheduledAction
+from dppo_ros.core.action_follower import ActionFollower, Progress
+from dppo_ros.core.chunk import ActionChunk, ChunkSchedule
 from dppo_ros.core.command_state import (
     SILENT,
     CommanderSettings,
@@ -29,15 +29,11 @@ from dppo_ros.core.command_state import (
     State,
 )
 from dppo_ros.core.diagnostics import EventCounts
-from dppo_ros.core.errors import ActionError, DppoError
+from dppo_ros.core.errors import ActionError
 from dppo_ros.core.gripper import GripperLatch
-from dppo_ros.core.inverse_kinematics import differential_ik
-from dppo_ros.core.kinematics import tool_state
 from dppo_ros.core.measured import has_jumped, is_out_of_order, is_stale
 from dppo_ros.core.motion import Measurement, Motion
-from dppo_ros.core.observation import split_action
 from dppo_ros.core.refusals import Refusals
-from dppo_ros.core.rotations import FloatArray
 from dppo_ros.core.safety import SafetyGate
 from dppo_ros.core.stream_clock import StreamClock
 
@@ -60,17 +56,12 @@ class Commander:
             motion: Makes and judges joint setpoints.
             settings: Timing.
         """
-        self._schedule, self._gate = schedule, gate
         self._motion, self._settings = motion, settings
+        self._follower = ActionFollower(schedule, gate, motion, settings)
         self._measured: MeasuredJoints | None = None
-        self._pending: ScheduledAction | None = None
-        self._last_action: ScheduledAction | None = None
-        self._started: ScheduledAction | None = None
-        self._interventions: tuple[str, ...] = ()
-        self._goal: tuple[FloatArray, FloatArray] | None = None
         self._begun = self._homing = self._resumes = False
         self._clock = StreamClock(settings.cycle_ns, settings.lockstep)
-        self.gripper, self._refusals = GripperLatch(settings.gripper_toggle_ns), Refusals()
+        self._refusals = Refusals()
         self.state, self.reason, self.changes = State.IDLE, "not started yet", 0
         self.counts = EventCounts(
             "setpoints", "actions", "stops", "holds", "faults", "estops", "refused_chunks",
@@ -80,12 +71,22 @@ class Commander:
     @property
     def schedule(self) -> ChunkSchedule:
         """Return the chunk schedule, for its counters."""
-        return self._schedule
+        return self._follower.schedule
 
     @property
     def gate(self) -> SafetyGate:
         """Return the gate for tool goals, for its counters."""
-        return self._gate
+        return self._follower.gate
+
+    @property
+    def gripper(self) -> GripperLatch:
+        """Return the latch of the gripper, for its counters."""
+        return self._follower.gripper
+
+    @property
+    def _executes(self) -> bool:
+        """Return whether a good action would be executed."""
+        return self.state is State.RUNNING or (self.state is State.HOLDING and self._resumes)
 
     @property
     def moving(self) -> bool:
@@ -111,11 +112,11 @@ class Commander:
         Raises:
             ActionError: The chunk is malformed, for the caller's log; the hold is already on.
         """
-        if self.state is not State.RUNNING and not (self.state is State.HOLDING and self._resumes):
+        if not self._executes:
             self.counts.add("ignored_chunks")
             return
         try:
-            self._schedule.push(chunk)
+            self._follower.push(chunk)
         except ActionError:
             self.refuse_chunk("refused a malformed chunk")
             raise
@@ -131,7 +132,7 @@ class Commander:
         """Execute chunks from now on; return whether that is possible now."""
         if self.state not in (State.IDLE, State.HOLDING):
             return False
-        self._forget()
+        self._follower.forget()
         self._enter(State.RUNNING, "no chunk yet")
         return True
 
@@ -139,7 +140,7 @@ class Commander:
         """Go to the home posture; return whether that is possible now."""
         if self.state not in (State.IDLE, State.HOLDING):
             return False
-        self._forget()
+        self._follower.forget()
         self._enter(State.HOMING, "")
         self._homing = False
         return True
@@ -156,7 +157,7 @@ class Commander:
         ):
             resumes = resumes and self.state is State.RUNNING
             self.counts.add("holds")
-            self._forget()
+            self._follower.forget()
             self._motion.stop()
             self._resumes = resumes
             self._enter(State.HOLDING, reason)
@@ -217,7 +218,7 @@ class Commander:
             return None
         if not self._begin(now_ns):
             return None
-        self._started = None
+        self._follower.begun = None
         if self.state in (State.RUNNING, State.HOLDING):
             self._look_for_action(now_ns)
             if self._must_wait(now_ns):
@@ -255,66 +256,25 @@ class Commander:
         return False
 
     def _look_for_action(self, now_ns: int) -> None:
-        """Let the setpoints follow the action whose time has come, once its tick was measured."""
-        due = self._schedule.due(now_ns)
-        if isinstance(due, ScheduledAction):
-            self._pending = due
-        elif due.reason is HoldReason.CLOCK_BACKWARDS:
+        """Let the setpoints follow the action whose time has come."""
+        progress = self._follower.look(now_ns, self._measured, self._executes)
+        if progress is Progress.BEGUN:
+            self.counts.add("actions")
+            if self.state is not State.RUNNING or self.reason:
+                self._enter(State.RUNNING, "")
+        elif progress is Progress.REJECTED:
+            self._reject(self._follower.rejection)
+        elif progress is Progress.CLOCK_BACK:
             self._on_clock_back()
-            return
-        measured, pending = self._measured, self._pending
-        if measured is None or is_stale(measured, now_ns, self._settings.max_measured_age_ns):
+        elif progress is Progress.BLIND:
             self.hold("measured joints are missing or stale", resumes=True)
-        elif pending is None:
-            self._check_silence(now_ns)
-        elif (
-            measured.stamp_ns >= pending.valid_from_ns
-            or now_ns >= pending.valid_from_ns + self._settings.measured_wait_ns
-        ):
-            self._pending = None
-            self._execute(pending, measured, now_ns)
-
-    def _check_silence(self, now_ns: int) -> None:
-        last = self._last_action
-        if self.state is not State.RUNNING or last is None:
-            return
-        if now_ns > last.valid_until_ns + self._settings.silence_timeout_ns:
+        elif progress is Progress.SILENCE and self.state is State.RUNNING:
             self.hold("silence: no fresh chunk", resumes=True)
-
-    def _execute(self, action: ScheduledAction, measured: MeasuredJoints, now_ns: int) -> None:
-        if self.state is State.HOLDING and not self._resumes:
-            return
-        try:
-            position, matrix, gripper = split_action(action.action)
-            tool, base_from_tool, jacobian = tool_state(measured.position)
-            verdict = self._gate.check(
-                position, matrix, float(gripper), tool, base_from_tool,
-                observation_stamp_ns=action.stamp_ns, now_ns=now_ns,
-            )  # fmt: skip
-        except DppoError as error:
-            self._reject(str(error))
-            return
-        if not verdict.accepted:
-            self._reject(f"gate rejected: {', '.join(verdict.interventions)}")
-            return
-        step = differential_ik(
-            jacobian[None], tool[None], base_from_tool[None],
-            verdict.position[None], verdict.base_from_tool[None],
-        )[0]  # fmt: skip
-        self._motion.follow(measured.position + step)
-        self.gripper.update(verdict.gripper, now_ns)
-        self._last_action = self._started = action
-        self._interventions = verdict.interventions
-        self._goal = (verdict.position, verdict.base_from_tool)
-        self.counts.add("actions")
-        if self.state is not State.RUNNING or self.reason:
-            self._enter(State.RUNNING, "")
 
     def _must_wait(self, now_ns: int) -> bool:
         """Return whether the setpoint of this tick waits for its action (lockstep only)."""
-        if not self._settings.lockstep or self.state is not State.RUNNING:
-            return False
-        return self._last_action is None or now_ns >= self._last_action.valid_until_ns
+        lockstep = self._settings.lockstep and self.state is State.RUNNING
+        return lockstep and self._follower.must_wait(now_ns)
 
     def _step(self, now_ns: int) -> Setpoint | None:
         if self.state is State.HOMING and not self._homing:
@@ -331,14 +291,15 @@ class Commander:
             self._resumes = False
             self._enter(State.HOLDING, "home reached")
         self.counts.add("setpoints")
+        begun = self._follower.begun
         return Setpoint(
             stamp_ns=now_ns,
             position=setpoint.position,
             velocity=setpoint.velocity,
             gripper=self.gripper.value,
-            action=self._started,
-            interventions=self._interventions if self._started is not None else (),
-            goal=self._goal if self._started is not None else None,
+            action=begun.action if begun is not None else None,
+            interventions=begun.interventions if begun is not None else (),
+            goal=begun.goal if begun is not None else None,
         )
 
     def _reject(self, reason: str) -> None:
@@ -351,7 +312,7 @@ class Commander:
             self.counts.add("stops")
         if self._begun:
             self._motion.stop()
-        self._forget()
+        self._follower.forget()
         self._resumes = False
         self._enter(state, reason)
 
@@ -359,7 +320,7 @@ class Commander:
         """Trust nothing that was stamped before the clock went back."""
         self._measured = None
         self._clock.forget()
-        self._forget()
+        self._follower.forget()
         self.hold("clock went back", resumes=True)
 
     def _on_stall(self, now_ns: int) -> None:
@@ -374,7 +335,7 @@ class Commander:
         if not self._settings.may_be_moved:
             self.fail("the measured joints jumped")
             return
-        self._forget()
+        self._follower.forget()
         self._begun = False
         if self.state in (State.RUNNING, State.HOMING, State.HOLDING):
             self._resumes = self.state is State.RUNNING or self._resumes
@@ -383,13 +344,6 @@ class Commander:
     def _enter(self, state: State, reason: str) -> None:
         self.changes += (state, reason) != (self.state, self.reason)
         self.state, self.reason = state, reason
-
-    def _forget(self) -> None:
-        self._schedule.reset()
-        self._gate.reset()
-        self._pending = None
-        self._last_action = None
-        self._started = None
 
     def _measurement(self, now_ns: int) -> Measurement | None:
         measured = self._measured
