@@ -1,6 +1,6 @@
 # Copyright 2026 The dppo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Console progress of a training run: one live line on a terminal, plain lines elsewhere."""
+"""Console progress of a long job: one live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ _PLAIN_INTERVAL_S = 10.0
 
 
 class RunProgress:
-    """Context manager that shows how far a run is and its latest key metrics."""
+    """Context manager that shows how far a job is, and the latest key metrics of a training run."""
 
     def __init__(self, name: str, total: int, done: int, shown: bool = True) -> None:
         """Prepare the display.
 
         Args:
             name: shown before the bar.
-            total: iterations of the run.
-            done: iterations finished before (when resuming).
+            total: iterations of the run, or whatever the job counts.
+            done: how many were finished before (when resuming).
             shown: False keeps silent, for all processes of a run but the first.
         """
         self._name = name
@@ -56,6 +56,7 @@ class RunProgress:
         self._shown = shown
         self._latest: dict[str, float] = {}
         self._last_line = -_PLAIN_INTERVAL_S
+        self._ended = False
         self._live: Progress | None = None
         if shown and sys.stderr.isatty():
             self._live = Progress(
@@ -85,18 +86,19 @@ class RunProgress:
         if self._live is not None:
             self._live.stop()
 
-    def advance(self, iteration: int, metrics: Mapping[str, float]) -> None:
-        """Show one more finished iteration."""
+    def advance(self, iteration: int, metrics: Mapping[str, float] | None = None) -> None:
+        """Show that so many iterations are finished; the first line at the total is the last."""
         if not self._shown:
             return
-        self._latest |= {key: metrics[key] for key in _SHOWN if key in metrics}
+        self._latest |= {key: value for key, value in (metrics or {}).items() if key in _SHOWN}
         summary = "  ".join(f"{_SHOWN[key]} {value:.4g}" for key, value in self._latest.items())
-        line = f"{self._name} {iteration}/{self._total}  {summary}"
+        line = f"{self._name} {iteration}/{self._total}  {summary}".rstrip()
         if self._live is not None:
             self._live.update(self._task, completed=iteration, summary=summary)
         now = time.monotonic()
-        if now - self._last_line >= _PLAIN_INTERVAL_S or iteration == self._total:
-            self._last_line = now
+        ends = iteration >= self._total and not self._ended
+        if ends or (now - self._last_line >= _PLAIN_INTERVAL_S and not self._ended):
+            self._last_line, self._ended = now, ends
             progress_logger.info(line)
             if self._live is None:
                 print(line, file=sys.stderr, flush=True)

@@ -19,7 +19,6 @@ from typing import Literal
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 
 from dppo_ros.core.errors import ConfigError, DataError
 from sim_training.data.formats import EpisodeDataset, write_dataset
@@ -36,6 +35,7 @@ from sim_training.envs.furniture.experts import EXPERTS
 from sim_training.envs.furniture.make import make_mujoco_env
 from sim_training.envs.furniture.simulation import MujocoSimulation
 from sim_training.envs.furniture.tasks import FurnitureConfig
+from sim_training.run_progress import RunProgress
 
 SEED_STRIDE = 1_000_003
 """Episode i of ``seed`` s starts from environment seed s * stride + i."""
@@ -112,9 +112,8 @@ def generate(config: GenerateConfig, console: Console | None = None) -> Path:
         name=config.task, randomness=config.randomness, starts=config.starts
     )
     env = make_mujoco_env(settings, n_envs, config.threads)
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("demonstrations", total=config.episodes)
-        finished = _Recorder(env, config).run(lambda good: progress.update(task, completed=good))
+    with RunProgress("demonstrations", config.episodes, 0) as progress:
+        finished = _Recorder(env, config).run(progress.advance)
     good = [episode for episode in finished if episode.success][: config.episodes]
     _print_summary(env.phase_names, finished, good, console)
     dataset = _dataset(env, config, finished, good)

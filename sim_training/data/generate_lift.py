@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 
 from dppo_ros.core.errors import ConfigError, DataError
 from sim_training.data.formats import EpisodeDataset, write_dataset
@@ -18,6 +17,7 @@ from sim_training.envs.lift_expert import lift_actions
 from sim_training.envs.protocol import StepEnv
 from sim_training.envs.recording import RecordedEpisode, RecordingEnv
 from sim_training.envs.robomimic import RobomimicConfig, make_robomimic_env
+from sim_training.run_progress import RunProgress
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,8 @@ def generate_lift(config: LiftGenerateConfig, console: Console | None = None) ->
     )
     env = make_robomimic_env(task, min(config.n_envs, config.episodes), config.threads)
     try:
-        with Progress(console=console, transient=True) as progress:
-            bar = progress.add_task("demonstrations", total=config.episodes)
-            good, failed = _record(env, config, lambda n: progress.update(bar, completed=n))
+        with RunProgress("demonstrations", config.episodes, 0) as progress:
+            good, failed = _record(env, config, progress.advance)
     finally:
         env.close()
     total = len(good) + failed

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import Progress
 
 from dppo_ros.core.errors import ConfigError, DataError, unknown_name_message
 from dppo_ros.paths import share_directory
@@ -37,6 +36,7 @@ from sim_training.finetune import run_finetune
 from sim_training.networks.observation import to_tensors
 from sim_training.policies.protocol import LogProbReduction
 from sim_training.policy_loading import LoadedPolicy, load_policy
+from sim_training.run_progress import RunProgress
 
 MEDIUM_TASKS = ("hopper", "walker2d", "halfcheetah")
 _SUFFIX = "-medium"
@@ -103,9 +103,8 @@ def generate_medium(name: str, config: MediumConfig, console: Console | None = N
     run_finetune(behaviour)
     loaded = load_policy(behaviour.run.run_dir, prefer_best=False)
     reached = _training_return(behaviour, loaded)
-    with Progress(console=console, transient=True) as progress:
-        bar = progress.add_task("recording", total=config.steps)
-        episodes = record(loaded, behaviour, config, lambda n: progress.update(bar, completed=n))
+    with RunProgress("recording", config.steps, 0) as progress:
+        episodes = record(loaded, behaviour, config, progress.advance)
     dataset = _dataset(name, config, behaviour, loaded, episodes)
     returns = dataset.metadata["returns"]
     console.print(
