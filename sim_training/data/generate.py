@@ -12,6 +12,7 @@ Torch is imported only when a policy drives; never rclpy.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,9 +99,12 @@ class GenerateConfig:
 def generate(config: GenerateConfig, console: Console | None = None) -> Path:
     """Record demonstrations and print success rate and lengths; returns the dataset folder.
 
+    Ctrl-C keeps what is finished, in a folder of its own beside ``out``.
+
     Raises:
         DataError: the folder is taken, the data to add to does not fit, or the expert failed far
             too often.
+        KeyboardInterrupt: interrupted; the message says what was kept and how to go on.
     """
     console = console or Console()
     out = config.out or Path("data") / f"{config.task}_{config.randomness}"
@@ -108,12 +112,18 @@ def generate(config: GenerateConfig, console: Console | None = None) -> Path:
         raise DataError(f"{out} already holds a dataset; choose another --out or pass --overwrite")
     earlier = None if config.add_to is None else extendable(config.add_to, config.task)
     n_envs = min(config.n_envs, config.episodes)
-    settings = FurnitureConfig(
-        name=config.task, randomness=config.randomness, starts=config.starts
-    )
+    settings = FurnitureConfig(name=config.task, randomness=config.randomness, starts=config.starts)
     env = make_mujoco_env(settings, n_envs, config.threads)
+    recorder = _Recorder(env, config)
+    interrupted = False
     with RunProgress("demonstrations", config.episodes, 0) as progress:
-        finished = _Recorder(env, config).run(progress.advance)
+        try:
+            recorder.run(progress.advance)
+        except KeyboardInterrupt:
+            if not recorder.good:
+                raise
+            interrupted, out = True, _free_part(out)
+    finished = sorted(recorder.finished, key=lambda episode: episode.seed)
     good = [episode for episode in finished if episode.success][: config.episodes]
     _print_summary(env.phase_names, finished, good, console)
     dataset = _dataset(env, config, finished, good)
@@ -121,7 +131,19 @@ def generate(config: GenerateConfig, console: Console | None = None) -> Path:
         dataset = join(earlier, dataset)
     folder = write_dataset(out, dataset, overwrite=config.overwrite)
     console.print(f"wrote {len(dataset.states)} frames to {folder}")
+    if interrupted:
+        raise KeyboardInterrupt(
+            f"interrupted: {len(good)} of {config.episodes} episodes are in {folder}. To go on, the"
+            f" same command with --episodes {config.episodes - len(good)} --seed {config.seed + 1}"
+            f" --add-to {folder}"
+        )
     return folder
+
+
+def _free_part(out: Path) -> Path:
+    """Return a new name for a part of a dataset, which must not pass for the whole."""
+    names = (f"{out.name}_part{number}" for number in itertools.count(1))
+    return next(path for path in map(out.with_name, names) if not path.exists())
 
 
 def _perturbation(config: GenerateConfig, n_envs: int) -> Perturbation:
@@ -160,8 +182,8 @@ class _Recorder:
         """Episodes worth keeping so far."""
         return sum(episode.success for episode in self.finished)
 
-    def run(self, report: Callable[[int], None]) -> list[FinishedEpisode]:
-        """Record; returns all finished episodes in seed order.
+    def run(self, report: Callable[[int], None]) -> None:
+        """Record, until enough episodes are among the finished ones.
 
         Raises:
             DataError: the expert failed nine times as often as it succeeded.
@@ -176,7 +198,6 @@ class _Recorder:
                 f"the expert succeeded in {self.good} of {len(self.finished)} episodes; lower "
                 f"recovery_rate ({self._config.recovery_rate}) or policy_rate"
             )
-        return sorted(self.finished, key=lambda episode: episode.seed)
 
     def _start(self, index: int) -> None:
         self._running[index] = Recording(self._next_seed, [[]], [[]])
