@@ -96,8 +96,8 @@ class RunProgress:
         if self._live is not None:
             self._live.update(self._task, completed=iteration, summary=summary)
         now = time.monotonic()
-        ends = iteration >= self._total and not self._ended
-        if ends or (now - self._last_line >= _PLAIN_INTERVAL_S and not self._ended):
+        ends = iteration >= self._total
+        if not self._ended and (ends or now - self._last_line >= _PLAIN_INTERVAL_S):
             self._last_line, self._ended = now, ends
             progress_logger.info(line)
             if self._live is None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from dppo_ros.core.chunk import ActionChunk, ChunkSchedule, HoldReason, ScheduledAction
+from dppo_ros.core.chunk import ChunkSchedule, HoldReason, ScheduledAction
 from dppo_ros.core.command_state import CommanderSettings, MeasuredJoints
 from dppo_ros.core.errors import DppoError
 from dppo_ros.core.gripper import GripperLatch
@@ -25,7 +25,7 @@ from dppo_ros.core.rotations import FloatArray
 from dppo_ros.core.safety import SafetyGate
 
 
-class Progress(Enum):
+class Outcome(Enum):
     """What a look for the next action led to."""
 
     NOTHING = auto()
@@ -55,8 +55,8 @@ class ActionFollower:
     """Decides which action is due and gives its joint target to the motion.
 
     Attributes:
-        schedule: The chunks; for its counters.
-        gate: The gate for tool goals; for its counters.
+        schedule: Takes the chunks.
+        gate: Judges tool goals.
         gripper: What the gripper shall do.
         begun: The action that the last look has begun, if any.
         rejection: Why the last action was rejected.
@@ -85,14 +85,6 @@ class ActionFollower:
         self._pending: ScheduledAction | None = None
         self._last: ScheduledAction | None = None
 
-    def push(self, chunk: ActionChunk) -> None:
-        """Take a chunk.
-
-        Raises:
-            ActionError: The chunk is malformed.
-        """
-        self.schedule.push(chunk)
-
     def forget(self) -> None:
         """Trust no chunk and no goal from before; the gripper stays as it is."""
         self.schedule.reset()
@@ -103,7 +95,7 @@ class ActionFollower:
         """Return whether an action is missing for this instant."""
         return self._last is None or now_ns >= self._last.valid_until_ns
 
-    def look(self, now_ns: int, measured: MeasuredJoints | None, may_begin: bool) -> Progress:
+    def look(self, now_ns: int, measured: MeasuredJoints | None, may_begin: bool) -> Outcome:
         """Begin the action whose time has come, once its tick was measured.
 
         Args:
@@ -116,25 +108,25 @@ class ActionFollower:
         if isinstance(due, ScheduledAction):
             self._pending = due
         elif due.reason is HoldReason.CLOCK_BACKWARDS:
-            return Progress.CLOCK_BACK
+            return Outcome.CLOCK_BACK
         if measured is None or is_stale(measured, now_ns, self._settings.max_measured_age_ns):
-            return Progress.BLIND
+            return Outcome.BLIND
         pending = self._pending
         if pending is None:
-            return Progress.SILENCE if self._is_silent(now_ns) else Progress.NOTHING
+            return Outcome.SILENCE if self._is_silent(now_ns) else Outcome.NOTHING
         if (
             measured.stamp_ns < pending.valid_from_ns
             and now_ns < pending.valid_from_ns + self._settings.measured_wait_ns
         ):
-            return Progress.NOTHING
+            return Outcome.NOTHING
         self._pending = None
-        return self._begin(pending, measured, now_ns) if may_begin else Progress.NOTHING
+        return self._begin(pending, measured, now_ns) if may_begin else Outcome.NOTHING
 
     def _is_silent(self, now_ns: int) -> bool:
         last = self._last
         return last is not None and now_ns > last.valid_until_ns + self._settings.silence_timeout_ns
 
-    def _begin(self, action: ScheduledAction, measured: MeasuredJoints, now_ns: int) -> Progress:
+    def _begin(self, action: ScheduledAction, measured: MeasuredJoints, now_ns: int) -> Outcome:
         try:
             position, matrix, gripper = split_action(action.action)
             tool, base_from_tool, jacobian = tool_state(measured.position)
@@ -144,10 +136,10 @@ class ActionFollower:
             )  # fmt: skip
         except DppoError as error:
             self.rejection = str(error)
-            return Progress.REJECTED
+            return Outcome.REJECTED
         if not verdict.accepted:
             self.rejection = f"gate rejected: {', '.join(verdict.interventions)}"
-            return Progress.REJECTED
+            return Outcome.REJECTED
         goal = (verdict.position, verdict.base_from_tool)
         step = differential_ik(
             jacobian[None], tool[None], base_from_tool[None], goal[0][None], goal[1][None]
@@ -156,4 +148,4 @@ class ActionFollower:
         self.gripper.update(verdict.gripper, now_ns)
         self._last = action
         self.begun = BegunAction(action, verdict.interventions, goal)
-        return Progress.BEGUN
+        return Outcome.BEGUN

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dppo_ros.core.action_follower import ActionFollower, Progress
+from dppo_ros.core.action_follower import ActionFollower, Outcome
 from dppo_ros.core.chunk import ActionChunk, ChunkSchedule
 from dppo_ros.core.command_state import (
     SILENT,
@@ -70,7 +70,7 @@ class Commander:
 
     @property
     def schedule(self) -> ChunkSchedule:
-        """Return the chunk schedule, for its counters."""
+        """Return the chunk schedule."""
         return self._follower.schedule
 
     @property
@@ -80,7 +80,7 @@ class Commander:
 
     @property
     def gripper(self) -> GripperLatch:
-        """Return the latch of the gripper, for its counters."""
+        """Return the latch of the gripper."""
         return self._follower.gripper
 
     @property
@@ -116,7 +116,7 @@ class Commander:
             self.counts.add("ignored_chunks")
             return
         try:
-            self._follower.push(chunk)
+            self.schedule.push(chunk)
         except ActionError:
             self.refuse_chunk("refused a malformed chunk")
             raise
@@ -218,7 +218,6 @@ class Commander:
             return None
         if not self._begin(now_ns):
             return None
-        self._follower.begun = None
         if self.state in (State.RUNNING, State.HOLDING):
             self._look_for_action(now_ns)
             if self._must_wait(now_ns):
@@ -257,18 +256,18 @@ class Commander:
 
     def _look_for_action(self, now_ns: int) -> None:
         """Let the setpoints follow the action whose time has come."""
-        progress = self._follower.look(now_ns, self._measured, self._executes)
-        if progress is Progress.BEGUN:
+        outcome = self._follower.look(now_ns, self._measured, self._executes)
+        if outcome is Outcome.BEGUN:
             self.counts.add("actions")
             if self.state is not State.RUNNING or self.reason:
                 self._enter(State.RUNNING, "")
-        elif progress is Progress.REJECTED:
+        elif outcome is Outcome.REJECTED:
             self._reject(self._follower.rejection)
-        elif progress is Progress.CLOCK_BACK:
+        elif outcome is Outcome.CLOCK_BACK:
             self._on_clock_back()
-        elif progress is Progress.BLIND:
+        elif outcome is Outcome.BLIND:
             self.hold("measured joints are missing or stale", resumes=True)
-        elif progress is Progress.SILENCE and self.state is State.RUNNING:
+        elif outcome is Outcome.SILENCE and self.state is State.RUNNING:
             self.hold("silence: no fresh chunk", resumes=True)
 
     def _must_wait(self, now_ns: int) -> bool:

@@ -34,7 +34,7 @@ from dppo_ros.nodes.command_report import CommandReport
 from dppo_ros.nodes.command_setup import build_commander, build_motion, rehearse
 from dppo_ros.nodes.franka import FrankaArm
 from dppo_ros.nodes.gripper_actions import GripperActions
-from dppo_ros.nodes.intruders import find_rivals
+from dppo_ros.nodes.intruders import Rivals, find_rivals
 from dppo_ros.nodes.pacing import PacedThread, raise_priority
 from dppo_ros.nodes.process import run
 from dppo_ros.parameters.command import COMMAND, SAFETY
@@ -167,9 +167,12 @@ class CommandNode(ManagedNode):
     def _on_chunk(self, message: RosObject) -> None:
         if not self.active or self._commander is None:
             return
-        if self._has_one_policy():
+        rivals = self._look_for_rivals()
+        if rivals is None:
             self._take_chunk(message)
-        self._look_for_rivals()
+        elif not rivals.certain:  # the successor of a policy that died gets its name soon
+            with self._lock:
+                self._commander.refuse_chunk(_too_many("chunks", rivals))
         if self._simulated:
             self._cycle(self._measured_ns)
 
@@ -260,29 +263,23 @@ class CommandNode(ManagedNode):
         self._backend.send(setpoint)
         self._report.sent(setpoint, self.now_ns() if fresh else 0)
 
-    def _has_one_policy(self) -> bool:
-        """Return whether one node publishes chunks; hold when that is not certain."""
-        assert self._commander is not None
-        rivals = find_rivals(self, "policy/chunk", allowed=1)
-        if rivals is None:
-            return True
-        text = f"several nodes publish chunks: {', '.join(rivals.names)}"
-        with self._lock:
-            if rivals.certain:
-                self._commander.hold(text)
-            else:  # the successor of a policy that died gets its name soon
-                self._commander.refuse_chunk(text)
-        return False
+    def _look_for_rivals(self) -> Rivals | None:
+        """Hold when others publish chunks, fail when others publish what only this node may.
 
-    def _look_for_rivals(self) -> None:
-        """Fail when somebody else publishes what only this node may publish."""
-        assert self._commander is not None
-        rivals = find_rivals(self, self._backend.topic, allowed=1)
+        Returns:
+            The nodes that publish chunks when they are, or may be, more than one.
+        """
+        commander, topic = self._commander, self._backend.topic
+        assert commander is not None
+        policies = find_rivals(self, "policy/chunk", allowed=1)
+        if policies is not None and policies.certain:
+            with self._lock:
+                commander.hold(_too_many("chunks", policies))
+        rivals = find_rivals(self, topic, allowed=1)
         if rivals is not None:
             with self._lock:
-                self._commander.fail(
-                    f"several nodes publish {self._backend.topic}: {', '.join(rivals.names)}"
-                )
+                commander.fail(_too_many(topic, rivals))
+        return policies
 
     def _notice_change(self) -> None:
         if self.active:
@@ -292,7 +289,6 @@ class CommandNode(ManagedNode):
         if self._commander is None or not self.active:
             return
         gc.collect(1)
-        self._has_one_policy()
         self._look_for_rivals()
         if self._pacing is not None and self._pacing.failure is not None:
             self.get_logger().fatal(f"the setpoint thread died: {self._pacing.failure!r}")
@@ -358,6 +354,10 @@ class CommandNode(ManagedNode):
         response.success = done
         response.message = f"{self._commander.state.value}: {self._commander.reason}"
         return response
+
+
+def _too_many(what: str, rivals: Rivals) -> str:
+    return f"several nodes publish {what}: {rivals}"
 
 
 def _stand_still(commander: Commander) -> bool:

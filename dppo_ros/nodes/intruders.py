@@ -28,6 +28,10 @@ class Rivals:
     names: tuple[str, ...]
     certain: bool
 
+    def __str__(self) -> str:
+        """Return the names, for a reason."""
+        return ", ".join(self.names)
+
 
 def judge_publishers(nodes: Iterable[tuple[str, str]], allowed: int) -> Rivals | None:
     """Return the publishing nodes when they are, or may be, more than allowed.
