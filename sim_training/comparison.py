@@ -55,8 +55,9 @@ class CompareConfig:
     window: int = 5
     """Iterations of the running mean that smooths each curve."""
     success: bool = False
-    """Draw success with Wilson intervals instead: training episodes (needs
-    train.reset_at_iteration) and every evaluation in the run directories."""
+    """Draw success with Wilson intervals instead: training episodes (without
+    train.reset_at_iteration the window must be as long as an episode) and every evaluation in the
+    run directories."""
     title: str = "Learning curves"
     out: Path = Path("curves.png")
     """Picture to write; a JSON file with the numbers is written beside it."""

@@ -3,10 +3,12 @@
 """`dppo compare --success`: success over control steps, and what few runs can say about it.
 
 Lines: the first training episode of every environment (with exploration noise), pooled over the
-last `window` iterations and all runs of a group. Points: evaluations without exploration noise of
-the starting policy (at step 0) and of checkpoints. Bands and bars are 95 % Wilson intervals: they
-say how well a success rate is known, not how much another training seed would differ. Evaluations
-on the same start states are compared by the exact McNemar test.
+last `window` iterations and all runs of a group. Where iterations carry episodes over, all
+episodes that ended instead: a window should then be as long as an episode, else quick ones count
+more often, and the line begins with the first whole window. Points: evaluations without
+exploration noise of the starting policy (at step 0) and of checkpoints. Bands and bars are 95 %
+Wilson intervals: they say how well a success rate is known, not how much another training seed
+would differ. Evaluations on the same start states are compared by the exact McNemar test.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from dppo_ros.core.statistics import sign_test, wilson_interval
 from sim_training.metrics import read_metrics
 
 RATE = "charts/first_episode_success_rate"
+ENDED, ENDED_RATE = "charts/episodes", "charts/success_rate"
 STEP = "charts/global_step"
 COLOURS = ("#e4572e", "#2a7f9e", "#3a9d6e", "#8a5fb0", "#e9a23b")
 
@@ -139,11 +142,21 @@ def read_success_group(
     Raises:
         DataError: a file cannot be used.
     """
-    curves = [_training_points(run) for run in runs]
+    curves = [_first_episodes(run) for run in runs]
+    if all(curves):
+        training = pooled(curves, window)
+    else:
+        training = pooled([_ended_episodes(run) for run in runs], window)[window - 1 :]
+    training = tuple(point for point in training if point.episodes)
+    if not training:
+        raise DataError(
+            f"{label}: no episode of {', '.join(map(str, runs))} ended within {window} iterations; "
+            "give runs of `dppo finetune` with more of them, or a shorter window"
+        )
     evaluated = [] if start is None else [Evaluated(0, _outcomes(start))]
     if len(runs) == 1:
         evaluated += _evaluations(runs[0])
-    return SuccessGroup(label, pooled(curves, window), tuple(evaluated))
+    return SuccessGroup(label, training, tuple(evaluated))
 
 
 def write_success_curves(groups: Sequence[SuccessGroup], title: str, out: Path) -> list[str]:
@@ -225,14 +238,20 @@ def _lines(groups: Sequence[SuccessGroup], between: Sequence[dict[str, Any]]) ->
     ]
 
 
-def _training_points(run: Path) -> list[Point]:
+def _first_episodes(run: Path) -> list[Point]:
+    """Return the first episode of every environment by iteration; none if they carry over."""
     rows = [row for row in read_metrics(run / "metrics.jsonl") if RATE in row and STEP in row]
-    if not rows:
-        raise DataError(
-            f"{run} has no {RATE!r}; only `dppo finetune` with train.reset_at_iteration logs it"
-        )
-    n_envs = _n_envs(run)
+    n_envs = _n_envs(run) if rows else 0
     return [Point(int(row[STEP]), round(row[RATE] * n_envs), n_envs) for row in rows]
+
+
+def _ended_episodes(run: Path) -> list[Point]:
+    """Return the episodes that ended in each iteration."""
+    rows = [row for row in read_metrics(run / "metrics.jsonl") if ENDED in row and STEP in row]
+    if not rows:
+        raise DataError(f"{run} has no {ENDED!r}; only runs of `dppo finetune` have it")
+    counts = [(int(row[STEP]), row.get(ENDED_RATE, 0.0), int(row[ENDED])) for row in rows]
+    return [Point(steps, round(rate * ended), ended) for steps, rate, ended in counts]
 
 
 def _n_envs(run: Path) -> int:

@@ -13,7 +13,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def warp_compiled() -> None:
-    """Compile MuJoCo Warp's kernels in one test process; the others wait and find them cached.
+    """Compile MuJoCo Warp's kernels for the device of the tests, once; the others find them cached.
 
     With an empty cache that takes about a minute of a core, otherwise two seconds.
     """
@@ -24,4 +24,4 @@ def warp_compiled() -> None:
     with (Path(tempfile.gettempdir()) / "dppo_ros_warp.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name in ("one_leg", "lamp"):
-            WarpSimulation(TASKS[name], 1, device="cpu")
+            WarpSimulation(TASKS[name], 1)

@@ -21,7 +21,15 @@ from sim_training.comparison import (
     run_compare,
     summarise,
 )
-from sim_training.success_curves import RATE, STEP, Point, pooled
+from sim_training.success_curves import (
+    ENDED,
+    ENDED_RATE,
+    RATE,
+    STEP,
+    Point,
+    pooled,
+    read_success_group,
+)
 
 
 def write_run(folder: Path, values: list[float], final: float | None) -> None:
@@ -125,6 +133,24 @@ def test_success_is_pooled_over_window_and_runs() -> None:
     assert pooled([first], window=1) == tuple(first)
 
 
+def test_runs_that_carry_episodes_over_count_those_that_ended_in_a_whole_window(
+    tmp_path: Path,
+) -> None:
+    ended = [(0, None), (4, 1.0), (8, 0.25), (2, 0.5)]
+    rows = [
+        {"iteration": i + 1, STEP: 100.0 * (i + 1), ENDED: float(n)}
+        | ({} if rate is None else {ENDED_RATE: rate})
+        for i, (n, rate) in enumerate(ended)
+    ]
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    group = read_success_group("A", [run], None, window=2)
+    assert group.training == (Point(200, 4, 4), Point(300, 6, 12), Point(400, 3, 10))
+    with pytest.raises(DataError, match=r"no episode of .*run ended within 5 iterations"):
+        read_success_group("A", [run], None, window=5)
+
+
 def test_success_curves_hold_evaluations_and_paired_tests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,5 +180,5 @@ def test_success_without_logged_rate_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_run(tmp_path / "a", [1.0], None)
-    with pytest.raises(DataError, match="reset_at_iteration"):
+    with pytest.raises(DataError, match="no 'charts/episodes'"):
         run_compare(CompareConfig(groups=("A=a",), success=True, out=tmp_path / "x.png"))
