@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pytest
 import torch
+from expert_beginning import record_beginning
 
 from sim_training.algorithms.config import DiffusionBcConfig, DppoConfig
 from sim_training.bench.config import BenchSimConfig
@@ -22,10 +22,7 @@ from sim_training.config import (
     PretrainConfig,
     RunConfig,
 )
-from sim_training.data.formats import EpisodeDataset, write_dataset
 from sim_training.diffusion.config import DiffusionConfig
-from sim_training.envs.furniture.experts import EXPERTS
-from sim_training.envs.furniture.make import make_mujoco_env
 from sim_training.envs.furniture.tasks import FurnitureConfig
 from sim_training.evaluate import run_evaluate
 from sim_training.finetune import run_finetune
@@ -43,35 +40,11 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def beginning(task: str, folder: Path) -> Path:
-    """The first second of one episode of the expert, as demonstrations."""
-    config = FurnitureConfig(name=task)  # type: ignore[arg-type]
-    env = make_mujoco_env(config, 1)
-    observation = env.reset(np.array([0]), np.array([0]))
-    states, actions = [], []
-    for _ in range(10):
-        states.append(observation[0].copy())
-        actions.append(EXPERTS[task](observation)[0])
-        observation = env.step(actions[-1][None], np.array([True])).observation
-    metadata = {"name": task, "task": task, "fps": 10.0, "seeds": [0], "success": [False]}
-    return write_dataset(
-        folder,
-        EpisodeDataset(
-            np.stack(states),
-            np.stack(actions),
-            np.array([10]),
-            env.observation_spec,
-            env.action_spec,
-            metadata,
-        ),
-    )
-
-
 @pytest.mark.parametrize("task", ["one_leg", "lamp"])
 def test_a_task_fine_tunes_and_evaluates(task: Literal["one_leg", "lamp"], tmp_path: Path) -> None:
     env = FurnitureConfig(name=task, simulator="warp", starts="pushed", max_episode_steps=6)
     pretrain = PretrainConfig(
-        dataset=beginning(task, tmp_path / "data"),
+        dataset=record_beginning(task, tmp_path / "data"),
         run=RunConfig(run_dir=tmp_path / "pretrain", tensorboard=False),
         env=FurnitureConfig(name=task),
         network=DiffusionMlpConfig(mlp_dims=(16, 16, 16)),
