@@ -14,6 +14,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class CompareConfig:
     """Iterations of the running mean that smooths each curve."""
     success: bool = False
     """Draw success with Wilson intervals instead: training episodes (without
-    train.reset_at_iteration the window must be as long as an episode) and every evaluation in the
+    train.reset_at_iteration the window must be longer than an episode) and every evaluation in the
     run directories."""
     title: str = "Learning curves"
     out: Path = Path("curves.png")
@@ -169,7 +170,8 @@ def band(group: Group) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 def _find_runs(text: str) -> tuple[str, list[Path]]:
     label, pattern = _labelled(text)
-    runs = sorted(path for path in Path().glob(pattern) if (path / "metrics.jsonl").is_file())
+    found = (Path(name) for name in glob(pattern))  # absolute patterns too
+    runs = sorted(path for path in found if (path / "metrics.jsonl").is_file())
     if not runs:
         raise DataError(
             f"{pattern!r} (group {label!r}) matches no run directory with a metrics.jsonl; train "

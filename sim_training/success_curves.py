@@ -4,7 +4,7 @@
 
 Lines: the first training episode of every environment (with exploration noise), pooled over the
 last `window` iterations and all runs of a group. Where iterations carry episodes over, all
-episodes that ended instead: a window should then be as long as an episode, else quick ones count
+episodes that ended instead: a window should then be longer than an episode, else quick ones count
 more often, and the line begins with the first whole window. Points: evaluations without
 exploration noise of the starting policy (at step 0) and of checkpoints. Bands and bars are 95 %
 Wilson intervals: they say how well a success rate is known, not how much another training seed
@@ -240,7 +240,10 @@ def _lines(groups: Sequence[SuccessGroup], between: Sequence[dict[str, Any]]) ->
 
 def _first_episodes(run: Path) -> list[Point]:
     """Return the first episode of every environment by iteration; none if they carry over."""
-    rows = [row for row in read_metrics(run / "metrics.jsonl") if RATE in row and STEP in row]
+    rows = [row for row in read_metrics(run / "metrics.jsonl") if STEP in row]
+    # The very first iteration begins afresh in any case.
+    if not all(RATE in row for row in rows):
+        return []
     n_envs = _n_envs(run) if rows else 0
     return [Point(int(row[STEP]), round(row[RATE] * n_envs), n_envs) for row in rows]
 

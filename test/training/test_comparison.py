@@ -79,7 +79,9 @@ def test_picture_and_numbers_of_two_groups(
     start = tmp_path / "start.json"
     start.write_text(json.dumps({"mean_reward": 10.0}))
     config = CompareConfig(
-        groups=("A=runs/a_*", "B=runs/b_*"), starts=(f"A={start}",), out=tmp_path / "out/curves.png"
+        groups=("A=runs/a_*", f"B={tmp_path}/runs/b_*"),
+        starts=(f"A={start}",),
+        out=tmp_path / "out/curves.png",
     )
     assert run_compare(config) == 0
     assert config.out.read_bytes().startswith(b"\x89PNG")
@@ -142,6 +144,7 @@ def test_runs_that_carry_episodes_over_count_those_that_ended_in_a_whole_window(
         | ({} if rate is None else {ENDED_RATE: rate})
         for i, (n, rate) in enumerate(ended)
     ]
+    rows[0][RATE] = 0.0  # the first iteration begins afresh
     run = tmp_path / "run"
     run.mkdir()
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
