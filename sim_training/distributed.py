@@ -194,6 +194,18 @@ ALONE = World()
 """The world of a process that was started on its own."""
 
 
+def _check_device(name: str) -> None:
+    """Refuse a device that is unknown, missing, or not for this build of torch."""
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"run.device is {name!r}, but torch {torch.__version__} on this machine says: "
+            f"{str(error).splitlines()[0]} (GPUs it can use: {torch.cuda.device_count()}); choose "
+            "cpu, or cuda with a CUDA build of torch and a driver for it"
+        ) from error
+
+
 @contextmanager
 def open_world(run: RunConfig) -> Iterator[World]:
     """Join the other processes of the run, if torchrun (or the like) started several.
@@ -205,9 +217,11 @@ def open_world(run: RunConfig) -> Iterator[World]:
 
     Raises:
         DistributedError: the processes do not find each other.
+        ConfigError: a process alone cannot use the device; several are told by ``localise``.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
+        _check_device(run.device)
         yield ALONE
         return
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))

@@ -152,6 +152,7 @@ def test_refusals_are_one_line_with_exit_code_2(tmp_path: Path, toy_dataset: Pat
         (["--dataset", str(tmp_path / "none")], "dppo data generate"),
         (["--config", str(tmp_path / "bad.yaml")], "train.batch_size"),
         (["--config"], "needs a file name"),
+        (["--dataset", str(toy_dataset), "--device", "gpu"], "run.device is 'gpu', but torch"),
     )
     for words, message in cases:
         done = run("pretrain", *words)
