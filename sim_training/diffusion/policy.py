@@ -33,7 +33,7 @@ from sim_training.diffusion.schedule import DenoisingSteps, cosine_schedule
 from sim_training.networks.config import DiffusionNetworkConfig
 from sim_training.networks.features import ObservationLayout
 from sim_training.networks.layers import PreparedSteps
-from sim_training.networks.make import NoisePredictor, make_noise_predictor
+from sim_training.networks.make import DenoisingNetwork, make_denoising_network
 from sim_training.networks.observation import TensorObservation
 from sim_training.networks.shape import PolicyShape
 from sim_training.policies.protocol import ChainSample, LogProbReduction
@@ -54,8 +54,8 @@ class DiffusionPolicy(nn.Module):
         super().__init__()
         self.config = diffusion
         self.shape = shape
-        self.base: NoisePredictor = make_noise_predictor(network, shape, layout)
-        self.actor_ft: NoisePredictor | None = None
+        self.base: DenoisingNetwork = make_denoising_network(network, shape, layout)
+        self.actor_ft: DenoisingNetwork | None = None
         self.eta = make_eta(diffusion, shape)
         self._schedule = cosine_schedule(diffusion.denoising_steps)
         alphas = torch.from_numpy(self._schedule.alphas_cumprod)
@@ -63,7 +63,7 @@ class DiffusionPolicy(nn.Module):
         self._noise = (1.0 - alphas).sqrt()
         self.set_chain(diffusion)
 
-    def start_finetuning(self) -> NoisePredictor:
+    def start_finetuning(self) -> DenoisingNetwork:
         """Freeze the base network and return its trainable copy."""
         self.actor_ft = copy.deepcopy(self.base)
         for parameter in self.base.parameters():
@@ -125,7 +125,7 @@ class DiffusionPolicy(nn.Module):
         """Position of the first step that uses the fine-tuned network (n if there is none)."""
         return self.chain_steps - (self.config.ft_denoising_steps if self.actor_ft else 0)
 
-    def network_at(self, position: int) -> NoisePredictor:
+    def network_at(self, position: int) -> DenoisingNetwork:
         """Return the network that runs at a chain position."""
         if self.actor_ft is not None and position >= self.first_finetuned:
             return self.actor_ft

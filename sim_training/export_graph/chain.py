@@ -20,7 +20,7 @@ from sim_training.export_graph.guidance import Guide
 from sim_training.export_graph.mlp import MlpDenoiser
 from sim_training.export_graph.observation import add_observation, input_sizes
 from sim_training.export_graph.unet import UnetDenoiser
-from sim_training.networks.make import NoisePredictor
+from sim_training.networks.make import DenoisingNetwork
 from sim_training.networks.shape import PolicyShape
 from sim_training.networks.unet import DiffusionUnet
 from sim_training.policies.header import PolicyHeader
@@ -101,7 +101,7 @@ def noise_rows(policy: DiffusionPolicy) -> int:
 
 def _denoiser(
     builder: GraphBuilder,
-    network: NoisePredictor,
+    network: DenoisingNetwork,
     shape: PolicyShape,
     steps: DenoisingSteps,
     positions: list[int],
@@ -113,7 +113,7 @@ def _denoiser(
 
 
 def _guide(
-    builder: GraphBuilder, policy: DiffusionPolicy, header: PolicyHeader, network: NoisePredictor
+    builder: GraphBuilder, policy: DiffusionPolicy, header: PolicyHeader, network: DenoisingNetwork
 ) -> Guide:
     config, shape = policy.config, header.shape
     return Guide(
@@ -180,7 +180,7 @@ def _noise(builder: GraphBuilder, policy: DiffusionPolicy) -> tuple[str, list[st
     return start, builder.split(scaled, [rows] * (count - 1), axis=1)
 
 
-def _to_chunk(builder: GraphBuilder, x: str, shape: PolicyShape, network: NoisePredictor) -> str:
+def _to_chunk(builder: GraphBuilder, x: str, shape: PolicyShape, network: DenoisingNetwork) -> str:
     if isinstance(network, DiffusionUnet):
         x = builder.reshape(x, -1, shape.action_dim, shape.horizon_steps)
         return builder.node("Transpose", x, perm=[0, 2, 1])

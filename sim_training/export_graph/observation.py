@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from dppo_ros.core.manifest import IMAGE_INPUT
 from sim_training.export_graph.builder import OPSET, GraphBuilder
-from sim_training.networks.make import NoisePredictor
+from sim_training.networks.make import DenoisingNetwork
 from sim_training.networks.shape import PolicyShape
 from sim_training.policies.header import PolicyHeader
 
@@ -35,7 +35,7 @@ class ObservationReader(nn.Module):
     middle: Tensor
     reach: Tensor
 
-    def __init__(self, networks: Sequence[NoisePredictor], header: PolicyHeader) -> None:
+    def __init__(self, networks: Sequence[DenoisingNetwork], header: PolicyHeader) -> None:
         """Hold the encoders of the networks and the scaling of the header."""
         super().__init__()
         self.encoders = nn.ModuleList([network.encoder for network in networks])
@@ -60,7 +60,7 @@ class ObservationReader(nn.Module):
 
 
 def add_observation(
-    builder: GraphBuilder, networks: Sequence[NoisePredictor], header: PolicyHeader
+    builder: GraphBuilder, networks: Sequence[DenoisingNetwork], header: PolicyHeader
 ) -> list[str]:
     """Add the nodes from the graph's inputs to a feature (B, F) per network."""
     examples = {STATE_INPUT: torch.zeros(2, header.shape.cond_steps, header.shape.obs_dim)}

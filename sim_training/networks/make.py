@@ -22,7 +22,7 @@ from sim_training.networks.shape import PolicyShape
 from sim_training.networks.transformer import GaussianTransformer, GmmTransformer
 from sim_training.networks.unet import DiffusionUnet
 
-NoisePredictor: TypeAlias = DiffusionMlp | DiffusionUnet
+DenoisingNetwork: TypeAlias = DiffusionMlp | DiffusionUnet
 """A network with `encode_observation`, `encode_time`, `denoise` and `forward`."""
 
 GaussianNetwork: TypeAlias = GaussianMlp | GaussianTransformer
@@ -32,10 +32,10 @@ GmmNetwork: TypeAlias = GmmMlp | GmmTransformer
 """A network from observations to means, log standard deviations and logits of the modes."""
 
 
-def make_noise_predictor(
+def make_denoising_network(
     config: DiffusionNetworkConfig, shape: PolicyShape, layout: ObservationLayout | None = None
-) -> NoisePredictor:
-    """Return a fresh noise predictor.
+) -> DenoisingNetwork:
+    """Return a fresh network of a diffusion policy, of whatever it predicts (`prediction_type`).
 
     Args:
         config: kind, layers and options.
@@ -56,7 +56,7 @@ def make_gaussian_network(
     shape: PolicyShape,
     layout: ObservationLayout | None = None,
 ) -> GaussianNetwork:
-    """Return a fresh network of a Gaussian policy; see `make_noise_predictor`.
+    """Return a fresh network of a Gaussian policy; see `make_denoising_network`.
 
     Args:
         config: kind, layers and options.

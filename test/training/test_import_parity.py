@@ -199,7 +199,7 @@ def close(value: Tensor, expected: tuple[float, ...], tolerance: float = 1e-5) -
 
 
 @pytest.mark.parametrize("name", NOISE_PREDICTORS)
-def test_noise_predictors(name: str, tmp_path: Path) -> None:
+def test_denoising_networks(name: str, tmp_path: Path) -> None:
     config, shape, expected = NOISE_PREDICTORS[name]
     content = pretrained(network(config, shape))
     changes = _pixel_changes(shape)

@@ -28,9 +28,9 @@ from sim_training.networks.critic import StateActionCritic, StateCritic
 from sim_training.networks.features import FourierFeatures
 from sim_training.networks.layers import SinusoidalEmbedding
 from sim_training.networks.make import (
+    make_denoising_network,
     make_gaussian_network,
     make_gmm_network,
-    make_noise_predictor,
 )
 from sim_training.networks.mlp import DiffusionMlp
 from sim_training.networks.shape import PolicyShape
@@ -86,10 +86,10 @@ def observations() -> dict[str, Tensor]:
     return {"state": torch.randn(2, 2, 5), "rgb": images}
 
 
-def run_noise_predictor(
+def run_denoising_network(
     config: DiffusionMlpConfig | DiffusionUnetConfig,
 ) -> tuple[nn.Module, list[Tensor]]:
-    network = make_noise_predictor(config, SHAPE)
+    network = make_denoising_network(config, SHAPE)
     return network, [network(torch.randn(2, 4, 3), torch.tensor([1, 5]), observations())]
 
 
@@ -118,10 +118,10 @@ def run_q_critic(config: QCriticConfig) -> tuple[nn.Module, list[Tensor]]:
 
 
 NETWORKS = {
-    "mlp": lambda: run_noise_predictor(
+    "mlp": lambda: run_denoising_network(
         DiffusionMlpConfig(mlp_dims=SMALL, cond_mlp_dims=(8, 4), use_layernorm=True, vision=VISION)
     ),
-    "unet": lambda: run_noise_predictor(
+    "unet": lambda: run_denoising_network(
         DiffusionUnetConfig(dim=8, n_groups=4, time_dim=4, vision=VISION)
     ),
     "gaussian_mlp": lambda: run_gaussian(GaussianMlpConfig(mlp_dims=SMALL), PER_DIMENSION),

@@ -26,9 +26,9 @@ from sim_training.networks.config import (
 )
 from sim_training.networks.critic import StateActionCritic, StateCritic
 from sim_training.networks.make import (
+    make_denoising_network,
     make_gaussian_network,
     make_gmm_network,
-    make_noise_predictor,
 )
 from sim_training.networks.shape import PolicyShape
 
@@ -87,11 +87,11 @@ UNET_64_PIXEL = DiffusionUnetConfig(dim=64, time_dim=32, vision=VisionConfig())
         pytest.param(RELU_MLP, shape(4, 2, 4), 545_336, id="avoiding"),
     ],
 )
-def test_noise_predictors(
+def test_denoising_networks(
     config: DiffusionMlpConfig | DiffusionUnetConfig, sizes: PolicyShape, expected: int
 ) -> None:
     with torch.device("meta"):
-        assert count(make_noise_predictor(config, sizes)) == expected
+        assert count(make_denoising_network(config, sizes)) == expected
 
 
 WIDE_CRITIC = CriticConfig(mlp_dims=(512,) * 3)
