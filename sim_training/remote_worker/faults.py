@@ -59,9 +59,10 @@ class FaultyEnv:
         once = self._fault.get("once")
         if once is None:
             return True
-        if Path(once).exists():
+        try:
+            Path(once).touch(exist_ok=False)  # two workers may come here in the same instant
+        except FileExistsError:
             return False
-        Path(once).touch()
         return True
 
     def _fail(self, kind: str) -> None:

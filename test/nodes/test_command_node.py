@@ -250,9 +250,12 @@ def test_second_source_without_a_name_holds_until_it_is_known(
     late = second_source(cell, "late")
     cell.feed_until("holding", "not known yet")
     held, refused = len(cell.statuses), cell.refused_chunks
-    for _ in range(3):
-        cell.chunk()
-    cell.harness.until(lambda: cell.refused_chunks >= refused + 3, "the chunks to be refused")
+
+    def refusing() -> bool:
+        cell.chunk()  # again and again: of chunks that wait together only the newest is read
+        return cell.refused_chunks >= refused + 3
+
+    cell.harness.until(refusing, "the chunks to be refused")
     assert not [s for s in map(_values, cell.statuses[held:]) if s.get("sent") == "action"]
     late.destroy_node()
     cell.run()  # goes on by itself
