@@ -252,7 +252,7 @@ def _ended_episodes(run: Path) -> list[Point]:
     """Return the episodes that ended in each iteration."""
     rows = [row for row in read_metrics(run / "metrics.jsonl") if ENDED in row and STEP in row]
     if not rows:
-        raise DataError(f"{run} has no {ENDED!r}; only runs of `dppo finetune` have it")
+        raise DataError(f"{run} has no {ENDED!r}; give run directories of `dppo finetune`")
     counts = [(int(row[STEP]), row.get(ENDED_RATE, 0.0), int(row[ENDED])) for row in rows]
     return [Point(steps, round(rate * ended), ended) for steps, rate, ended in counts]
 

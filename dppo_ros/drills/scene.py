@@ -21,7 +21,6 @@ from dppo_ros.drills.injector import Relay, remappings
 from dppo_ros.drills.monitor import Extremes
 from dppo_ros.drills.outcome import GOES_ON, HOLDS, STOPS, Outcome
 from dppo_ros.drills.stage import Stage
-from dppo_ros.drills.timeline import Timeline
 
 RUNNING = ("running",)
 HOLD_STATES = ("holding", "fault", "estop", "recovering", "stopped")
@@ -163,7 +162,7 @@ class Scene:
         held = stage.wait(lambda: timeline.state_after_ms(fault_ns, HOLD_STATES), react_s)
         if not held:
             problems.append(f"no hold within {react_s:g} s")
-        stage.wait(lambda: _rests(timeline, fault_ns), react_s)
+        stage.wait(lambda: timeline.rests(fault_ns, time.time_ns(), _CONFIRM_S), react_s)
         fault_ns = self._first_touch(fault_ns)
         outcome = self._measured(drill, HOLDS if held else GOES_ON, fault_ns)
         if math.isnan(outcome.command_rest_ms) and math.isnan(outcome.robot_rest_ms):
@@ -270,12 +269,3 @@ class Scene:
             violations=broken,
             problems=tuple(found),
         )
-
-
-def _rests(timeline: Timeline, fault_ns: int) -> bool:
-    """Return whether commands have stood still for a while.
-
-    A hold that ends by itself, as after one late chunk, is not yet the answer to a fault.
-    """
-    rest_ms = timeline.command_rest_ms(fault_ns)
-    return rest_ms is not None and time.time_ns() - fault_ns >= rest_ms * 1e6 + _CONFIRM_S * 1e9

@@ -87,6 +87,23 @@ class Timeline:
         with self._lock:
             return _rest_ms(self.commanded, fault_ns, REST_COMMAND_RAD_S)
 
+    def rests(self, fault_ns: int, now_ns: int, seconds: float) -> bool:
+        """Return whether commands came to rest after a fault and have stayed there until now.
+
+        A hold that ends by itself, as after one late chunk, is not yet the answer to a fault.
+
+        Args:
+            fault_ns: When the fault was made.
+            now_ns: Wall time.
+            seconds: How long they have to have stayed (s).
+        """
+        begin_ns = now_ns - round(seconds * 1e9)
+        if begin_ns < fault_ns or self.command_rest_ms(fault_ns) is None:
+            return False
+        with self._lock:
+            recent = [entry for entry in self.commanded if entry.when_ns >= begin_ns]
+        return all(entry.speed_rad_s <= REST_COMMAND_RAD_S for entry in recent)
+
     def robot_rest_ms(self, fault_ns: int) -> float | None:
         """Return how long after a fault the robot was measured to stand still."""
         with self._lock:

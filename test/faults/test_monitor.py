@@ -183,6 +183,18 @@ def test_reaction_times() -> None:
     assert not timeline.moved_after(400 * MS)
 
 
+def test_a_hold_that_ends_by_itself_is_not_rest() -> None:
+    timeline = Timeline()
+    for index in range(200):
+        holding = 20 <= index < 60 or index >= 100
+        timeline.command(index * 10 * MS, 0.0 if holding else 0.5)
+    assert not timeline.rests(100 * MS, 500 * MS, 0.4)  # at rest for 0.3 s
+    assert timeline.rests(100 * MS, 2000 * MS, 0.4)
+    assert not timeline.rests(1800 * MS, 2000 * MS, 0.4)  # the fault is younger than that
+    timeline.command(2000 * MS, 0.5)
+    assert not timeline.rests(100 * MS, 2010 * MS, 0.4)
+
+
 def test_what_the_robot_is_doing() -> None:
     timeline = Timeline()
     assert timeline.motion(0) == UNCOMMANDED

@@ -63,7 +63,7 @@ LARGE_MLP = DiffusionMlpConfig(
 )
 DEEP_UNET = DiffusionUnetConfig(dim=8, dim_mults=(1, 2, 4), time_dim=8)
 
-NOISE_PREDICTORS: dict[str, tuple[NetworkConfig, PolicyShape, tuple[float, ...]]] = {
+DENOISING_NETWORKS: dict[str, tuple[NetworkConfig, PolicyShape, tuple[float, ...]]] = {
     "residual MLP, encoder, norm": (LARGE_MLP, SHAPE, (-2.570505, 2.093982, 2.930045, 116.6928)),
     "plain MLP, norm": (
         DiffusionMlpConfig(mlp_dims=(16, 20), time_dim=8, use_layernorm=True, residual_style=False),
@@ -198,9 +198,9 @@ def close(value: Tensor, expected: tuple[float, ...], tolerance: float = 1e-5) -
     )
 
 
-@pytest.mark.parametrize("name", NOISE_PREDICTORS)
+@pytest.mark.parametrize("name", DENOISING_NETWORKS)
 def test_denoising_networks(name: str, tmp_path: Path) -> None:
-    config, shape, expected = NOISE_PREDICTORS[name]
+    config, shape, expected = DENOISING_NETWORKS[name]
     content = pretrained(network(config, shape))
     changes = _pixel_changes(shape)
     out = run_import(import_config(tmp_path, content, **changes)).path
