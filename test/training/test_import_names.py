@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from reference_weights import CRITIC, SHAPE, network
-from test_import_parity import NOISE_PREDICTORS, OTHERS, PIXELS, VISION
+from test_import_parity import DENOISING_NETWORKS, OTHERS, PIXELS, VISION
 from torch import nn
 
 from sim_training.interop.names import NAMES, reference_names
@@ -16,7 +16,7 @@ from sim_training.networks.config import GaussianConfig, GaussianMlpConfig
 from sim_training.networks.critic import StateCritic
 
 NETWORKS = {
-    **{name: (config, shape, None) for name, (config, shape, _) in NOISE_PREDICTORS.items()},
+    **{name: (config, shape, None) for name, (config, shape, _) in DENOISING_NETWORKS.items()},
     **{name: (config, shape, std) for name, (config, shape, std, _) in OTHERS.items()},
 }
 
@@ -94,7 +94,7 @@ def test_names_of_13_2() -> None:
 
 
 def test_one_camera_has_no_number() -> None:
-    config = NOISE_PREDICTORS["MLP with two cameras"][0]
+    config = DENOISING_NETWORKS["MLP with two cameras"][0]
     module = network(config, replace(PIXELS, cameras=1))
     assert "compress.input_proj.0.weight" in reference_names(module).values()
 
@@ -108,7 +108,7 @@ def test_one_camera_has_no_number() -> None:
     ],
 )
 def test_patch_stems(vision: object, theirs: set[str]) -> None:
-    config = replace(NOISE_PREDICTORS["MLP with two cameras"][0], vision=vision)  # type: ignore[arg-type]
+    config = replace(DENOISING_NETWORKS["MLP with two cameras"][0], vision=vision)  # type: ignore[arg-type]
     names = reference_names(network(config, PIXELS)).values()
     start = "backbone.vit.patch_embed."
     found = {n.removeprefix(start).rpartition(".")[0] for n in names if n.startswith(start)}
