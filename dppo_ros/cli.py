@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from dppo_ros import __version__, graph
+from dppo_ros.command_output import until_output_closes
 from dppo_ros.commands import (
     bench,
     calibrate,
@@ -95,6 +96,10 @@ def _print_line(source: str, line: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    return until_output_closes(lambda: _run(given))
+
+
+def _run(given: list[str]) -> int:
     # argparse cannot take positional arguments between options; these can stand anywhere.
     settings = dict(word.split(":=", 1) for word in given if ":=" in word)
     parser = build_parser()

@@ -114,10 +114,11 @@ class Supervisor:
 
         Args:
             plan: What to run.
-            echo: Receives a source (node name or ``up``) and one line of text.
+            echo: Receives a source (node name or ``up``) and one line of text. Where nobody reads
+                it any more (BrokenPipeError), the run ends in order, as after a signal.
         """
         self._plan = plan
-        self._echo = echo
+        self._sink = echo
         self._bringup = BringUp([launch.node.name for launch in plan.nodes])
         self._processes: dict[str, NodeProcess] = {}
         self._restarts: dict[str, int] = {}
@@ -126,7 +127,10 @@ class Supervisor:
         self._exit_code: int | None = None
 
     def run(self) -> int:
-        """Return the exit code: 0 assembled, 3 not assembled, 2 refused, 1 failed, 128 + signal."""
+        """Return the exit code: 0 assembled, 3 not assembled, 2 refused, 1 failed, 128 + signal.
+
+        A closed output counts as SIGPIPE.
+        """
         for name, value in self._plan.environment.items():
             os.environ.setdefault(name, value)
         if left_behind := removal_line(*remove_abandoned()):
@@ -159,6 +163,14 @@ class Supervisor:
         if self._signal:
             return 128 + self._signal
         return EXIT_DEFECT if self._exit_code is None else self._exit_code
+
+    def _echo(self, source: str, line: str) -> None:
+        # Raising here would end the thread that empties a node's pipe, and the node with it, at
+        # whatever line fills the pipe.
+        try:
+            self._sink(source, line)
+        except BrokenPipeError:
+            self._signal = self._signal or signal.SIGPIPE
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signal = number

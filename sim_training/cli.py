@@ -3,11 +3,12 @@
 """The `dppo` command: data, training, evaluation, export.
 
 Exit codes: 0 done, 1 a check found errors, 2 the input cannot be used (one line on stderr says
-why), 130 interrupted (training has saved a checkpoint).
+why), 130 interrupted (training has saved a checkpoint), 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from typing import TypeVar, get_type_hints
 
 import tyro
 
+from dppo_ros.command_output import until_output_closes
 from dppo_ros.core.errors import ConfigError, DppoError, unknown_name_message
 from sim_training import config as settings
 from sim_training.command_words import peek_option, spell_out_video, take_option
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # Torch-free up to here: `dppo doctor` must work where torch is missing.
     try:
-        return _dispatch(words)
+        return until_output_closes(lambda: _dispatch(words))
     except DppoError as error:
         print(f"dppo: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -136,9 +138,14 @@ def parse(default: T, words: Sequence[str], prog: str) -> T:
         default=instance,
         args=rest,
         prog=prog,
-        description=f"{(type(instance).__doc__ or '').strip()}\n\n{note}",
+        description=f"{_purpose(type(instance))}\n\n{note}",
         config=(tyro.conf.AvoidSubcommands,),
     )
+
+
+def _purpose(config: type) -> str:
+    """What a configuration is for: its docstring up to the attributes, which the options repeat."""
+    return inspect.cleandoc(config.__doc__ or "").partition("\nAttributes:")[0].strip()
 
 
 def _pretrain(words: list[str]) -> int:

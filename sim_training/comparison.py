@@ -60,6 +60,7 @@ class CompareConfig:
     train.reset_at_iteration the window must be longer than an episode) and every evaluation in the
     run directories."""
     title: str = "Learning curves"
+    """Above the picture."""
     out: Path = Path("curves.png")
     """Picture to write; a JSON file with the numbers is written beside it."""
     json: bool = False

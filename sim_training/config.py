@@ -42,7 +42,9 @@ class EvalConfig:
     """Evaluation: fixed seeds, fixed number of episodes, no exploration noise."""
 
     n_episodes: int = 50
+    """Episodes, each from a start state of its own."""
     n_envs: int = 25
+    """Environments simulated side by side."""
     seed: int = 100_000
     """Episode i starts from seed + i, whatever n_envs is."""
     video_episodes: int = 0
@@ -59,7 +61,9 @@ class RunConfig:
     resume: bool = False
     """Continue from the newest checkpoint of the run directory."""
     seed: int = 42
+    """Of weights, noise, order of batches and start states."""
     device: str = "cpu"
+    """Of the networks: cpu, cuda or cuda:N."""
     torch_threads: int = 0
     """Threads for the networks; 0 leaves torch's own choice."""
     env_threads: int = 2
@@ -76,6 +80,7 @@ class RunConfig:
     """End the run early once the mean return of training episodes, over the last five iterations
     in which any ended, reaches this."""
     tensorboard: bool = True
+    """Write TensorBoard files into the run directory."""
     wandb_project: str | None = None
     """Also log to this Weights & Biases project (needs the wandb package)."""
 
@@ -105,8 +110,11 @@ class PretrainConfig:
     n_epochs: int | None = None
     """Passes through the windows instead of n_train_steps."""
     horizon_steps: int = 4
+    """Control steps that a predicted chunk covers."""
     act_steps: int = 4
+    """Control steps of a chunk that are executed before the next is predicted."""
     cond_steps: int = 1
+    """Observations that the policy sees, the newest last."""
     img_cond_steps: int = 1
     """Stacked images, for networks with `vision`; at most cond_steps."""
     observation_clip: float = 5.0
@@ -141,8 +149,11 @@ class ScratchConfig:
     network: NetworkConfig = field(default_factory=DiffusionMlpConfig)
     """Its name decides the kind of policy."""
     horizon_steps: int = 1
+    """Control steps that a predicted chunk covers."""
     act_steps: int = 1
+    """Control steps of a chunk that are executed before the next is predicted."""
     cond_steps: int = 1
+    """Observations that the policy sees, the newest last."""
     observation_clip: float = 5.0
     """Normalised observations are clamped to plus/minus this."""
 
@@ -173,6 +184,7 @@ class FinetuneConfig:
     of env. None: as env says."""
     eval: EvalConfig = field(default_factory=EvalConfig)
     n_train_itr: int = 100
+    """Iterations, each of which collects a rollout and learns from it."""
     act_steps: int | None = None
     """None: as pre-trained."""
 
@@ -199,7 +211,9 @@ class EvaluateConfig:
     stochastic: bool = False
     """Keep the exploration noise of training."""
     torch_threads: int = 1
+    """Threads for the networks."""
     env_threads: int = 2
+    """Simulation threads."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +237,9 @@ class ExportConfig:
     evaluation: Path | None = None
     """evaluation.json to store in the bundle."""
     weights: Literal["auto", "ema", "model"] = "auto"
+    """Averaged (ema) or raw (model) weights of a pre-trained policy; auto takes ema."""
     overwrite: bool = False
+    """Replace a bundle that is there."""
     from_bundle: Path | None = None
     """Bundle to copy with guidance added, for real-time chunking; needs no checkpoint."""
 

@@ -47,7 +47,9 @@ class ReportConfig:
     picture: Path | None = None
     """PNG file for the film strip alone."""
     title: str = "dppo_ros report"
+    """Of the page."""
     out: Path = Path("report.html")
+    """HTML file to write."""
 
 
 @dataclass(frozen=True)

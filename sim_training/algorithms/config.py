@@ -13,8 +13,11 @@ class ScheduleConfig:
     """Learning rate: linear warm-up from min_lr to lr, then a cosine back to min_lr, repeated."""
 
     lr: float = 1e-4
+    """Largest rate, at the end of the warm-up."""
     min_lr: float = 1e-5
+    """Rate at the start of the warm-up and at the end of a cycle."""
     warmup_steps: int = 100
+    """Scheduler steps from min_lr to lr."""
     first_cycle_steps: int | None = None
     """Scheduler steps of a cycle; None: the whole run."""
 
@@ -36,7 +39,9 @@ class DiffusionBcConfig:
     """Behaviour cloning of the demonstrations: predict the noise added to a chunk."""
 
     name: Literal["diffusion_bc"] = "diffusion_bc"
+    """The algorithm."""
     batch_size: int = 256
+    """Windows of the demonstrations in an optimiser step."""
     steps_per_iteration: int = 200
     """Optimiser steps between two log lines."""
     clock: Literal["step", "epoch"] = "step"
@@ -45,8 +50,11 @@ class DiffusionBcConfig:
     schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(1e-3, 1e-5, 200))
     """Advanced once per tick of the clock."""
     weight_decay: float = 1e-6
+    """Of AdamW."""
     max_grad_norm: float | None = None
+    """Limit of the gradient's norm; None: no limit."""
     ema_decay: float = 0.995
+    """Share of the old value that an update of the averaged weights keeps."""
     update_ema_freq: int = 10
     """Optimiser steps between updates of the averaged weights."""
     ema_start_step: int = 500
@@ -60,14 +68,19 @@ class DppoConfig:
     """Diffusion policy policy optimisation."""
 
     name: Literal["dppo"] = "dppo"
+    """The algorithm."""
     n_envs: int = 40
+    """Environments simulated side by side."""
     n_steps: int = 100
     """Chunk steps per iteration and environment."""
     reset_at_iteration: bool = True
     """Start every iteration from fresh episodes; False carries episodes over."""
     gamma: float = 0.99
+    """Discount from one chunk to the next."""
     gae_lambda: float = 0.95
+    """Of generalised advantage estimation: 0 trusts the critic, 1 the observed returns."""
     gamma_denoising: float = 0.99
+    """Discount of the advantage for each denoising step before the last."""
     clip_ploss_coef: float = 0.01
     """Ratio clip of the last denoising step."""
     clip_ploss_coef_base: float = 0.001
@@ -75,10 +88,15 @@ class DppoConfig:
     clip_ploss_coef_rate: float = 3.0
     """Steepness of the exponential between the two."""
     clip_vloss_coef: float | None = None
+    """Limit of a value's change in an iteration; None: no limit."""
     vf_coef: float = 0.5
+    """Weight of the value loss."""
     norm_adv: bool = True
+    """Standardise the advantages of each batch."""
     clip_advantage_lower_quantile: float = 0.0
+    """Advantages below this quantile of a batch are raised to it; 0: none."""
     clip_advantage_upper_quantile: float = 1.0
+    """Advantages above this quantile of a batch are lowered to it; 1: none."""
     logprob_reduction: Literal["mean", "sum"] = "mean"
     """Over the chunk entries and action dimensions of one denoising step."""
     reward_horizon: int | None = None
@@ -88,6 +106,7 @@ class DppoConfig:
     bc_loss_coeff: float = 0.0
     """Weight of staying likely under chains of the frozen policy."""
     update_epochs: int = 5
+    """Passes through the rollout in each iteration, unless target_kl ends them."""
     batch_size: int = 5000
     """(Chunk, denoising step) pairs that go through the networks at once."""
     grad_accumulate: int = 1
@@ -113,6 +132,7 @@ class DppoConfig:
     eta_schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(1e-4, 1e-4, 10))
     """Learning rate of a learned eta (diffusion.learn_eta)."""
     eta_weight_decay: float = 0.0
+    """Of AdamW, for a learned eta."""
     eta_update_interval: int = 1
     """Minibatches between two steps of a learned eta."""
     anneal_ft_steps_every: int = 0
@@ -120,11 +140,17 @@ class DppoConfig:
     anneal_ft_steps_by: int = 1
     """Steps handed to the frozen network each time; the fine-tuned weights so far become its."""
     actor_weight_decay: float = 0.0
+    """Of AdamW, for the policy."""
     critic_weight_decay: float = 0.0
+    """Of AdamW, for the value function."""
     actor_max_grad_norm: float | None = None
+    """Limit of the norm of the policy's gradient; None: no limit."""
     critic_max_grad_norm: float | None = None
+    """Limit of the norm of the value function's gradient; None: no limit."""
     reward_scale_running: bool = True
+    """Divide rewards by the running standard deviation of the discounted return."""
     reward_scale_const: float = 1.0
+    """Factor of the rewards, scaled or not."""
     truncation: Literal["bootstrap", "terminal", "reference"] = "bootstrap"
     """At a time limit: bootstrap from the true last observation, count it as a terminal, or do
     what the reference does (bootstrap from the next episode and run the recursion across)."""

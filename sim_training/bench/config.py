@@ -19,7 +19,9 @@ class BenchSimConfig:
 
     env: EnvConfig = field(default_factory=FurnitureConfig)
     n_envs: int = 16
+    """Cells, or environments of another task."""
     env_threads: int = 2
+    """Most simulation threads that are compared with one."""
     n_steps: int = 100
     """Control steps per environment."""
     sizes: tuple[int, ...] = ()
@@ -35,7 +37,9 @@ class BenchRemoteConfig:
     """Cost of a simulator in a process of its own, without any simulator: the toy task."""
 
     n_envs: int = 50
+    """Environments of the worker."""
     chunk_steps: int = 8
+    """Control steps in one call that makes whole chunks."""
     repeats: int = 500
     """Calls of each kind; the figures are medians."""
     python: Path | None = None
@@ -59,7 +63,9 @@ class BenchPolicyConfig:
     busy: tuple[int, ...] = (0, 1, 2)
     """How many busy processes run beside the measurement; one measurement for each number."""
     n_calls: int = 300
+    """Timed calls of each measurement."""
     threads: int = 1
+    """Of ONNX Runtime."""
     json: bool = False
     """Print JSON instead of tables."""
 
@@ -70,9 +76,13 @@ class BenchTrainConfig:
 
     env: EnvConfig = field(default_factory=HopperConfig)
     n_envs: int = 8
+    """Environments simulated side by side."""
     n_steps: int = 100
+    """Chunk steps per environment."""
     batch_size: int = 2000
+    """(Chunk, denoising step) pairs that go through the networks at once."""
     update_epochs: int = 5
+    """Passes through the rollout."""
     precision: Literal["fp32", "bf16_gradients", "bf16"] = "bf16"
     """Of the update, as in `dppo finetune`."""
     repeats: int = 3
@@ -88,11 +98,14 @@ class BenchPretrainConfig:
     """Time of a pre-training step: the Hopper policy, split into its parts."""
 
     batch_size: int = 128
+    """Windows in an optimiser step."""
     bf16: bool = False
+    """Run the network in bfloat16."""
     n_steps: int = 200
     """Optimiser steps of a measurement."""
     repeats: int = 3
     """Measurements, after one that warms up; the figures are medians."""
     threads: int = 2
+    """Of torch."""
     json: bool = False
     """Print JSON instead of tables."""

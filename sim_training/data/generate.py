@@ -44,7 +44,7 @@ SEED_STRIDE = 1_000_003
 
 @dataclass(frozen=True)
 class GenerateConfig:
-    """What to record.
+    """Record demonstrations of an assembly: the scripted expert drives, successes are kept.
 
     Attributes:
         task: task with a scripted expert.

@@ -31,12 +31,15 @@ class LiftGenerateConfig:
     noise: float = 0.05
     """Standard deviation added to the expert's arm actions, in shares of a full step."""
     max_episode_steps: int = 100
+    """Control steps after which an attempt has failed."""
     out: Path = Path("data/lift")
     """Dataset folder."""
     n_envs: int = 4
+    """Environments simulated side by side."""
     threads: int = 2
     """Worker processes."""
     overwrite: bool = False
+    """Replace what is there."""
     env: RobomimicConfig = field(default_factory=RobomimicConfig)
     """Where its interpreter is; episodes end with the task."""
 

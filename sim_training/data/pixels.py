@@ -53,13 +53,18 @@ class ToyPixelsGenerateConfig:
     """Record demonstrations of the toy task with images."""
 
     episodes: int = 200
+    """How many to record."""
     seed: int = 0
+    """Episode i starts from a seed that follows from this one and i; the same seed gives the same
+    data."""
     noise_m: float = 0.005
     """Standard deviation of the target noise; larger makes worse demonstrations."""
     image_size_px: int = 48
+    """Height and width of the images."""
     out: Path = Path("data/toy_reach_pixels")
     """Dataset folder."""
     overwrite: bool = False
+    """Replace what is there."""
 
     def __post_init__(self) -> None:
         """Check the number of episodes."""
@@ -73,9 +78,14 @@ class OneLegPixelsGenerateConfig:
     episodes: int = 50
     """Successful episodes to record."""
     seed: int = 0
+    """Episode i starts from a seed that follows from this one and i; the same seed gives the same
+    data."""
     randomness: Literal["low", "med"] = "low"
+    """Level of the start states."""
     views: tuple[View, ...] = ("front",)
+    """Cameras, one or two."""
     image_size_px: int = 96
+    """Height and width of the images."""
     n_envs: int = 10
     """Cells simulated side by side."""
     threads: int = 2
@@ -83,6 +93,7 @@ class OneLegPixelsGenerateConfig:
     out: Path = Path("data/one_leg_pixels")
     """Dataset folder."""
     overwrite: bool = False
+    """Replace what is there."""
 
     def __post_init__(self) -> None:
         """Check the counts."""

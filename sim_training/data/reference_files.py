@@ -67,6 +67,7 @@ class ImportConfig:
     fps: float | None = None
     """Control steps per second; None: as the task says."""
     overwrite: bool = False
+    """Replace what is there."""
 
 
 def import_dataset(config: ImportConfig) -> Path:

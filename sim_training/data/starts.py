@@ -50,11 +50,15 @@ class StartsConfig:
     """Measure where the parts of a furniture task start, for every level and distribution."""
 
     task: str = "one_leg"
+    """Furniture task."""
     episodes: int = 200
+    """Start states of each level and distribution."""
     seed: int = 0
     """Episode i starts from seed + i."""
     n_envs: int = 8
+    """Cells simulated side by side."""
     env_threads: int = 1
+    """Simulation threads."""
     push_scale: float = 1.0
     """Factor of all pushes; 2 is the impulse of pushes of 1/60 s instead of 1/120 s."""
     out: Path = Path("starts")

@@ -18,12 +18,16 @@ class ToyGenerateConfig:
     """Record demonstrations of the toy task."""
 
     episodes: int = 100
+    """How many to record."""
     seed: int = 0
+    """Episode i starts from a seed that follows from this one and i; the same seed gives the same
+    data."""
     noise_m: float = 0.005
     """Standard deviation of the target noise; larger makes worse demonstrations."""
     out: Path = Path("data/toy_reach")
     """Dataset folder."""
     overwrite: bool = False
+    """Replace what is there."""
 
 
 def generate_toy(config: ToyGenerateConfig) -> Path:

@@ -17,6 +17,7 @@ class StdScheduleConfig:
     final: float = 0.02
     """Value from iteration `over_iterations` on."""
     over_iterations: int = 100
+    """Iterations that the change takes."""
     kind: Literal["linear", "exponential"] = "linear"
     """Equal steps, or equal ratios."""
 
@@ -43,6 +44,7 @@ class DiffusionConfig:
     use_ddim: bool = False
     """Sample with the shortened DDIM chain instead of all T DDPM steps."""
     ddim_steps: int = 5
+    """Length of the DDIM chain; at most denoising_steps."""
     timestep_spacing: TimestepSpacing = "leading"
     """Which T times DDIM visits: leading (the reference) ends at time 0, trailing begins at T-1,
     where predicted noise says next to nothing of the chunk: use it with prediction_type sample."""

@@ -77,6 +77,7 @@ class KitchenConfig(_Announced):
     """Franka kitchen: up to four sub-tasks an episode."""
 
     name: Literal["kitchen_complete", "kitchen_mixed", "kitchen_partial"] = "kitchen_complete"
+    """Which task, of those that go by these settings."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class AvoidingConfig(_Announced):
     """D3IL avoiding: reach the far side between the obstacles."""
 
     name: Literal["avoiding_m1", "avoiding_m2", "avoiding_m3"] = "avoiding_m1"
+    """Which task, of those that go by these settings."""
 
 
 MISSING = {

@@ -69,6 +69,7 @@ class LocomotionConfig:
     """(2, Do) usual least and greatest raw observation, for training without data."""
 
     max_episode_steps: int = 1000
+    """Control steps after which an episode is truncated."""
     success_return: float = 3000.0
     """An episode whose return reaches this counts as a success: 3 for each of 1000 steps, the
     reference's threshold for the mean reward of a chunk."""
@@ -115,6 +116,7 @@ class HopperConfig(LocomotionConfig):
     observation_range = _usual_range((0.7, 1.6), 0.2, _LEG_RAD)
 
     name: Literal["hopper"] = "hopper"
+    """Selects the task."""
     start_torque: float = 0.2
 
 
@@ -129,6 +131,7 @@ class Walker2dConfig(LocomotionConfig):
     observation_range = _usual_range((0.8, 1.6), 1.0, _LEG_RAD * 2)
 
     name: Literal["walker2d"] = "walker2d"
+    """Selects the task."""
     start_torque: float = 0.04
 
 
@@ -143,4 +146,5 @@ class HalfCheetahConfig(LocomotionConfig):
     observation_range = _usual_range((-0.6, 0.6), 1.0, (*_BACK_RAD, *_FRONT_RAD))
 
     name: Literal["halfcheetah"] = "halfcheetah"
+    """Selects the task."""
     start_torque: float = 0.25

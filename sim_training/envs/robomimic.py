@@ -26,6 +26,7 @@ class RobomimicConfig:
     """Robomimic manipulation on robosuite, from states; images only in imported policies."""
 
     name: Literal["lift", "can", "square", "transport"] = "lift"
+    """Which task, of those that go by these settings."""
     pixels: bool = False
     """Images and proprioception instead of the object's state: sizes only, nothing runs them."""
     max_episode_steps: int | None = None

@@ -26,12 +26,15 @@ class ToyReachConfig:
     """Point reaching a goal in a 1 m square."""
 
     name: Literal["toy_reach"] = "toy_reach"
+    """Selects the task."""
     max_episode_steps: int = 40
+    """Control steps after which an episode is truncated."""
     tolerance_m: float = 0.03
     """The goal counts as reached within this distance."""
     max_step_m: float = 0.06
     """How far the point moves towards its target in one control step."""
     terminate_on_success: bool = True
+    """End the episode at the goal; false: it goes on to the limit."""
     remote: bool = False
     """Run the task in a worker process, through the protocol of remote simulators."""
     worker: WorkerSettings = field(default_factory=WorkerSettings)

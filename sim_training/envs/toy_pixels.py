@@ -35,12 +35,17 @@ class ToyReachPixelsConfig:
     """Point reaching a goal that only the camera shows."""
 
     name: Literal["toy_reach_pixels"] = "toy_reach_pixels"
+    """Selects the task."""
     max_episode_steps: int = 40
+    """Control steps after which an episode is truncated."""
     tolerance_m: float = 0.05
     """The goal counts as reached within this distance; a pixel of 48 covers 2 cm."""
     max_step_m: float = 0.06
+    """How far the point moves towards its target in one control step."""
     terminate_on_success: bool = True
+    """End the episode at the goal; false: it goes on to the limit."""
     image_size_px: int = 48
+    """Height and width of the images."""
 
     def __post_init__(self) -> None:
         """Refuse images too small to show anything.

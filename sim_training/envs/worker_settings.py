@@ -29,6 +29,7 @@ class WorkerSettings:
     max_restarts: int = 5
     """More failures than this within the window end the run with the last one's message."""
     restart_window_s: float = 600.0
+    """Failures longer ago are forgotten."""
     chunk_steps: int = 16
     """Most control steps in one round trip."""
 

@@ -40,9 +40,13 @@ class ImportedChain:
     ft_denoising_steps: int | None = None
     """Required for fine-tuned diffusion policies: last steps that use the fine-tuned network."""
     min_sampling_denoising_std: float = 0.1
+    """Exploration: least noise of every step while training."""
     min_logprob_denoising_std: float = 0.1
+    """Least standard deviation in the likelihood of a step."""
     randn_clip_value: float = 3.0
+    """Sampling noise is clamped to plus/minus this many deviations."""
     denoised_clip_value: float = 1.0
+    """The predicted clean chunk is clamped to plus/minus this at every step."""
     final_action_clip_value: float | None = None
     """None, as there: executed actions may leave [-1, 1] a little."""
     fixed_std: float | None = None
@@ -78,3 +82,4 @@ class ImportConfig:
     """Limit of normalised observations; None: as in the reference, 5 with a .pth normalisation and
     practically none otherwise."""
     overwrite: bool = False
+    """Replace the policy in a run directory that is there."""

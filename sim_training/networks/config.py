@@ -50,6 +50,7 @@ class DiffusionMlpConfig:
     """MLP that predicts the noise in a whole action chunk."""
 
     name: Literal["mlp"] = "mlp"
+    """Selects the diffusion MLP."""
     mlp_dims: tuple[int, ...] = (512, 512, 512)
     """Hidden sizes; residual style needs an odd number of equal ones (3: one block, 7: three)."""
     cond_mlp_dims: tuple[int, ...] = ()
@@ -57,8 +58,11 @@ class DiffusionMlpConfig:
     time_dim: int = 16
     """Size of the denoising-time feature."""
     activation_type: Activation = "Mish"
+    """After each hidden layer."""
     residual_style: bool = True
+    """Skip connections around every two hidden layers; false: a plain MLP."""
     use_layernorm: bool = False
+    """Normalise the features before each activation."""
     obs_fourier_features: int = 0
     """Octaves of sin/cos features appended to the observation. 0: off."""
     relative_pairs: tuple[str, ...] = ()
@@ -78,6 +82,7 @@ class DiffusionUnetConfig:
     """One-dimensional UNet over the chunk that predicts the noise in it."""
 
     name: Literal["unet"] = "unet"
+    """Selects the UNet."""
     dim: int = 64
     """Channels of the first level."""
     dim_mults: tuple[int, ...] = (1, 2)
@@ -88,14 +93,17 @@ class DiffusionUnetConfig:
     time_dim: int = 16
     """Size of the denoising-time feature."""
     kernel_size: int = 5
+    """Of the convolutions along the chunk; odd."""
     n_groups: int = 8
     """Groups of the group normalisation; must divide every level's channels."""
     groupnorm_eps: float = 1e-5
+    """Added to the variance in the group normalisation."""
     cond_predict_scale: bool = True
     """Observation and time scale and shift the features; false: shift only."""
     smaller_encoder: bool = False
     """One linear layer instead of three from observation and time to scale and shift."""
     activation_type: Activation = "Mish"
+    """After each normalised convolution."""
     obs_fourier_features: int = 0
     """As for the MLP; 0: off."""
     relative_pairs: tuple[str, ...] = ()
@@ -133,9 +141,13 @@ class CriticConfig:
     """State-value network."""
 
     mlp_dims: tuple[int, ...] = (256, 256, 256)
+    """Hidden sizes; residual style needs an odd number of equal ones."""
     activation_type: Activation = "Mish"
+    """After each hidden layer."""
     residual_style: bool = True
+    """Skip connections around every two hidden layers; false: a plain MLP."""
     use_layernorm: bool = False
+    """Normalise the features before each activation."""
     obs_fourier_features: int = 0
     """As for the actor; 0: off."""
     relative_pairs: tuple[str, ...] = ()

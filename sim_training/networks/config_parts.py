@@ -48,7 +48,9 @@ class VisionConfig:
     patch_norm: bool = False
     """Normalise each channel of the overlapping stem over the image."""
     embed_dim: int = 128
+    """Features of an image patch."""
     num_heads: int = 4
+    """Attention heads; must divide embed_dim."""
     depth: int = 1
     """Transformer layers."""
     spatial_dim: int = 128

@@ -62,12 +62,16 @@ class GaussianMlpConfig:
     """MLP that predicts the mean of a Gaussian over the chunk."""
 
     name: Literal["gaussian_mlp"] = "gaussian_mlp"
+    """Selects the Gaussian MLP."""
     mlp_dims: tuple[int, ...] = (512, 512, 512)
     """Hidden sizes. A residual MLP needs an odd number of equal ones, and an even number if heads
     for mean and deviation share it, because its last size is then that of the shared output."""
     activation_type: Activation = "Mish"
+    """After each hidden layer."""
     residual_style: bool = True
+    """Skip connections around every two hidden layers; false: a plain MLP."""
     use_layernorm: bool = False
+    """Normalise the features before each activation."""
     obs_fourier_features: int = 0
     """As for the diffusion MLP; 0: off."""
     relative_pairs: tuple[str, ...] = ()
@@ -85,12 +89,17 @@ class GmmMlpConfig:
     """MLPs that predict means and weights of a mixture of Gaussians over the chunk."""
 
     name: Literal["gmm_mlp"] = "gmm_mlp"
+    """Selects the mixture MLP."""
     num_modes: int = 5
+    """Gaussians in the mixture."""
     mlp_dims: tuple[int, ...] = (512, 512, 512)
     """As for the diffusion MLP, in each of the networks for means and weights."""
     activation_type: Activation = "Mish"
+    """After each hidden layer."""
     residual_style: bool = True
+    """Skip connections around every two hidden layers; false: a plain MLP."""
     use_layernorm: bool = False
+    """Normalise the features before each activation."""
     obs_fourier_features: int = 0
     """As for the diffusion MLP; 0: off."""
     relative_pairs: tuple[str, ...] = ()
@@ -109,9 +118,13 @@ class GaussianTransformerConfig:
     """Transformer decoder over the chunk that predicts the mean of a Gaussian."""
 
     name: Literal["gaussian_transformer"] = "gaussian_transformer"
+    """Selects the Gaussian transformer."""
     embed_dim: int = 96
+    """Width of the tokens."""
     num_heads: int = 4
+    """Attention heads; must divide embed_dim."""
     num_layers: int = 4
+    """Decoder layers."""
     obs_fourier_features: int = 0
     """As for the diffusion MLP; 0: off."""
     relative_pairs: tuple[str, ...] = ()
@@ -135,10 +148,15 @@ class GmmTransformerConfig:
     """Transformer decoder over the chunk that predicts a mixture of Gaussians."""
 
     name: Literal["gmm_transformer"] = "gmm_transformer"
+    """Selects the mixture transformer."""
     num_modes: int = 5
+    """Gaussians in the mixture."""
     embed_dim: int = 96
+    """Width of the tokens."""
     num_heads: int = 4
+    """Attention heads; must divide embed_dim."""
     num_layers: int = 4
+    """Decoder layers."""
     obs_fourier_features: int = 0
     """As for the diffusion MLP; 0: off."""
     relative_pairs: tuple[str, ...] = ()

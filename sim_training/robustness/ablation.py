@@ -51,6 +51,7 @@ class AblateConfig:
     """None: the task the policy was trained on."""
     eval: EvalConfig = field(default_factory=lambda: EvalConfig(n_episodes=50, n_envs=16))
     env_threads: int = 1
+    """Simulation threads."""
 
 
 def run_ablate(config: AblateConfig) -> Path:

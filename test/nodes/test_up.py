@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from rosbags.rosbag2 import Reader
 from dppo_ros import supervisor
 from dppo_ros.bag.episodes import Episode, read_episode
 from dppo_ros.bag.replay import ReplayResult, replay_bag
+from dppo_ros.command_output import EXIT_OUTPUT_CLOSED
 from dppo_ros.core.commander import Commander
 from dppo_ros.core.manifest import BundleManifest
 from dppo_ros.core.observation import furniture_observation_spec
@@ -237,6 +239,25 @@ def test_nodes_end_with_a_supervisor_that_was_killed_and_the_bag_is_whole(
         assert time.monotonic() < deadline, "nodes outlive their supervisor"
         time.sleep(0.05)
     with Reader(tmp_path / "bag") as reader:  # opens finished bags only
+        assert sum(1 for _ in reader.messages()) == reader.message_count > 0
+
+
+def test_nodes_end_and_the_bag_is_whole_when_nobody_reads_the_output(
+    gentle_bundle: Path, tmp_path: Path
+) -> None:
+    up = [sys.executable, "-m", "dppo_ros.cli", "up", "one_leg", "--exit-on-end", "false",
+          "--bundle", str(gentle_bundle), "--record", str(tmp_path / "bag")]  # fmt: skip
+    pipe = f"set -o pipefail; {shlex.join(up)} 2>{tmp_path / 'errors'} | sed '/all nodes active/q'"
+    done = subprocess.run(
+        ["bash", "-c", pipe], env=supervisor.child_environment(), capture_output=True, text=True,
+        timeout=DEADLINE_S,
+    )  # fmt: skip
+    assert done.returncode == EXIT_OUTPUT_CLOSED
+    assert not (tmp_path / "errors").read_text()
+    pids = re.findall(r"process (\d+)$", done.stdout, re.MULTILINE)
+    assert pids
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    with Reader(tmp_path / "bag") as reader:
         assert sum(1 for _ in reader.messages()) == reader.message_count > 0
 
 

@@ -140,7 +140,9 @@ def test_help_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([*command.split(), "--help"])
     assert stop.value.code == 0
-    assert "--config FILE" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "--config FILE" in shown
+    assert "Attributes:" not in shown, "the options say it already"
 
 
 def test_refusals_are_one_line_with_exit_code_2(tmp_path: Path, toy_dataset: Path) -> None:

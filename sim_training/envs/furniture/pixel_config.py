@@ -24,12 +24,17 @@ class OneLegPixelsConfig:
     """``one_leg`` from robot state and images; drawing costs about 10 ms each on one core."""
 
     name: Literal["one_leg_pixels"] = "one_leg_pixels"
+    """Selects the task."""
     randomness: Literal["low", "med"] = "low"
+    """Level of the start states."""
     max_episode_steps: int = ONE_LEG.max_episode_steps
+    """Control steps after which an episode is truncated."""
     terminate_on_success: bool = True
+    """End the episode when assembled."""
     views: tuple[View, ...] = ("front",)
     """Cameras, in the order of their channels; policies take one or two."""
     image_size_px: int = 96
+    """Height and width of the images."""
 
     def __post_init__(self) -> None:
         """Refuse views and sizes that cannot be drawn.
