@@ -164,7 +164,7 @@ class Scene:
             problems.append(f"no hold within {react_s:g} s")
         stage.wait(lambda: timeline.rests(fault_ns, time.time_ns(), _CONFIRM_S), react_s)
         fault_ns = self._first_touch(fault_ns)
-        outcome = self._measured(drill, HOLDS if held else GOES_ON, fault_ns)
+        outcome = self._measured(drill, HOLDS if held else GOES_ON, fault_ns, lasting=True)
         if math.isnan(outcome.command_rest_ms) and math.isnan(outcome.robot_rest_ms):
             problems.append("neither commands nor the robot came to rest")
         if mend is not None:
@@ -242,10 +242,22 @@ class Scene:
         touched = [relay.changed_ns for relay in self.relays.values() if relay.changed_ns]
         return max(fault_ns, min(touched, default=fault_ns))
 
-    def _measured(self, drill: str, did: str, fault_ns: int) -> Outcome:
+    def _measured(self, drill: str, did: str, fault_ns: int, lasting: bool = False) -> Outcome:
+        """Return what was seen so far.
+
+        Args:
+            drill: Name of the drill.
+            did: What the robot did.
+            fault_ns: When the fault was made.
+            lasting: Tell of the hold that goes on, where there is one, not of the first.
+        """
         timeline = self.stage.timeline
         hold = timeline.state_after_ms(fault_ns, HOLD_STATES)
         command, robot = timeline.command_rest_ms(fault_ns), timeline.robot_rest_ms(fault_ns)
+        if lasting:
+            hold = timeline.lasting_state_ms(fault_ns, HOLD_STATES) or hold
+            command = timeline.command_rest_ms(fault_ns, lasting=True) or command
+            robot = timeline.robot_rest_ms(fault_ns, lasting=True) or robot
         held = did != GOES_ON
         return Outcome(
             drill=drill,

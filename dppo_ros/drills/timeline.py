@@ -82,10 +82,26 @@ class Timeline:
                     return (when_ns - fault_ns) / _NS_PER_MS, reason
         return None
 
-    def command_rest_ms(self, fault_ns: int) -> float | None:
-        """Return how long after a fault commands stood still; None while they do not."""
+    def lasting_state_ms(self, fault_ns: int, wanted: Collection[str]) -> tuple[float, str] | None:
+        """Return the same of the last change to one of these states, if none other followed."""
+        since: tuple[int, str] | None = None
         with self._lock:
-            return _rest_ms(self.commanded, fault_ns, REST_COMMAND_RAD_S)
+            for when_ns, state, reason in self.states:
+                if state not in wanted:
+                    since = None
+                elif since is None and when_ns >= fault_ns:
+                    since = when_ns, reason
+        return None if since is None else ((since[0] - fault_ns) / _NS_PER_MS, since[1])
+
+    def command_rest_ms(self, fault_ns: int, lasting: bool = False) -> float | None:
+        """Return how long after a fault commands stood still; None while they do not.
+
+        Args:
+            fault_ns: When the fault was made.
+            lasting: Of the standstill that goes on, not of the first.
+        """
+        with self._lock:
+            return _rest_ms(self.commanded, fault_ns, REST_COMMAND_RAD_S, lasting)
 
     def rests(self, fault_ns: int, now_ns: int, seconds: float) -> bool:
         """Return whether commands came to rest after a fault and have stayed there until now.
@@ -104,10 +120,10 @@ class Timeline:
             recent = [entry for entry in self.commanded if entry.when_ns >= begin_ns]
         return all(entry.speed_rad_s <= REST_COMMAND_RAD_S for entry in recent)
 
-    def robot_rest_ms(self, fault_ns: int) -> float | None:
+    def robot_rest_ms(self, fault_ns: int, lasting: bool = False) -> float | None:
         """Return how long after a fault the robot was measured to stand still."""
         with self._lock:
-            return _rest_ms(self.measured, fault_ns, REST_MEASURED_RAD_S)
+            return _rest_ms(self.measured, fault_ns, REST_MEASURED_RAD_S, lasting)
 
     def motion(self, now_ns: int) -> str:
         """Return what the robot is doing now: moving, holding or uncommanded."""
@@ -130,8 +146,10 @@ class Timeline:
             )
 
 
-def _rest_ms(moments: list[Moment], fault_ns: int, threshold_rad_s: float) -> float | None:
-    """Return the delay of the first moment at rest that is not followed by motion soon after."""
+def _rest_ms(
+    moments: list[Moment], fault_ns: int, threshold_rad_s: float, lasting: bool
+) -> float | None:
+    """Return the delay of the first moment at rest that is not followed by motion (soon after)."""
     since: int | None = None
     last_ns = fault_ns
     for moment in moments:
@@ -141,7 +159,7 @@ def _rest_ms(moments: list[Moment], fault_ns: int, threshold_rad_s: float) -> fl
             since = None
         elif since is None:
             since = moment.when_ns
-        elif moment.when_ns - since >= _CONFIRM_NS:
+        elif moment.when_ns - since >= _CONFIRM_NS and not lasting:
             break
         last_ns = moment.when_ns
     if since is None:

@@ -45,6 +45,7 @@ TAG = (
     Parameter("hold_rest_s", 10.0, "an unseen part at rest is reported for (s)", 0.0, 600.0),
     Parameter("hold_moving_s", 0.5, "an unseen part that moved is reported for (s)", 0.0, 600.0),
     Parameter("follow_s", 15.0, "an unseen part in the gripper is reported for (s)", 0.0, 600.0),
+    Parameter("blind_s", 1.0, "without any tag in sight no pose is reported after (s)", 0.0, 60.0),
     Parameter("joint_wait_s", 0.05, "longest wait for joints of that time (s, wall)", 0.0, 1.0),
     Parameter("drift_warn_m", 0.006, "camera moved since calibration: warn (m)", 0.0001, 1.0),
     Parameter("drift_refuse_m", 0.02, "camera moved: do not use it (m)", 0.0001, 1.0),

@@ -20,8 +20,10 @@ from dppo_ros.perception.part_fit import fit_part
 from dppo_ros.perception.pose_fit import FitOptions, PoseFit, Refusal
 from dppo_ros.perception.reprojection import Sighting, View
 from dppo_ros.perception.tag_layout import BASE, TagLayout
-from dppo_ros.perception.track import Track, TrackerOptions
+from dppo_ros.perception.track import State, Track, TrackerOptions
 from dppo_ros.perception.tracker import PartTracker
+
+_NS_PER_S = 1e9
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,24 @@ class EstimatorOptions:
         tracker: How far measurements are trusted over time.
         grasp: When a part is in the gripper.
         workspace: Where a part can be.
+        blind_s: Without any tag in any picture for longer, no pose is vouched for: one part can
+            be hidden, the whole cell only if the cameras are covered or the light is out.
     """
 
     fit: FitOptions = field(default_factory=FitOptions)
     tracker: TrackerOptions = field(default_factory=TrackerOptions)
     grasp: GraspOptions = field(default_factory=GraspOptions)
     workspace: Workspace = field(default_factory=Workspace)
+    blind_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a negative time.
+
+        Raises:
+            ConfigError: ``blind_s`` is negative.
+        """
+        if self.blind_s < 0:
+            raise ConfigError(f"blind_s is {self.blind_s}; it must not be negative")
 
 
 class PartEstimator:
@@ -89,9 +103,11 @@ class PartEstimator:
             )
             for part in layout.parts
         }
+        self._saw_ns: int | None = None
 
     def reset(self) -> None:
         """Forget where everything is."""
+        self._saw_ns = None
         for tracker in self.trackers.values():
             tracker.reset()
 
@@ -116,6 +132,8 @@ class PartEstimator:
             ConfigError: A camera without calibration.
         """
         by_part = self.sightings(seen)
+        if by_part:
+            self._saw_ns = stamp_ns
         tracks = {}
         for part, tracker in self.trackers.items():
             measurement = fit_part(
@@ -123,8 +141,17 @@ class PartEstimator:
             )
             if isinstance(measurement, PoseFit) and not self._options.workspace.holds(measurement):
                 measurement = Refusal.OUTSIDE
-            tracks[part] = tracker.update(stamp_ns, measurement, tool)
+            tracks[part] = self._unless_blind(stamp_ns, tracker.update(stamp_ns, measurement, tool))
         return tracks
+
+    def _unless_blind(self, stamp_ns: int, track: Track) -> Track:
+        """Vouch for no remembered pose while no camera sees anything; it is not forgotten."""
+        if track.state is not State.HELD or self._saw_ns is None:
+            return track
+        blind_s = (stamp_ns - self._saw_ns) / _NS_PER_S
+        if blind_s <= self._options.blind_s:
+            return track
+        return Track(State.LOST, f"no tag seen for {blind_s:.2f} s", track.age_s)
 
     def sightings(self, seen: Mapping[str, Sequence[TagDetection]]) -> dict[str, list[Sighting]]:
         """Return the tags of the layout by what carries them, the base plate included.

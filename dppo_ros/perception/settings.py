@@ -62,6 +62,7 @@ def estimator_options(values: Settings) -> EstimatorOptions:
             follow_tool=values["occlusion"] == "follow_tool",
             follow_s=_number(values, "follow_s"),
         ),
+        blind_s=_number(values, "blind_s"),
     )
 
 

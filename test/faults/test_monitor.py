@@ -191,8 +191,19 @@ def test_a_hold_that_ends_by_itself_is_not_rest() -> None:
     assert not timeline.rests(100 * MS, 500 * MS, 0.4)  # at rest for 0.3 s
     assert timeline.rests(100 * MS, 2000 * MS, 0.4)
     assert not timeline.rests(1800 * MS, 2000 * MS, 0.4)  # the fault is younger than that
+    assert timeline.command_rest_ms(100 * MS) == 100.0
+    assert timeline.command_rest_ms(100 * MS, lasting=True) == 900.0
     timeline.command(2000 * MS, 0.5)
     assert not timeline.rests(100 * MS, 2010 * MS, 0.4)
+    assert timeline.command_rest_ms(100 * MS, lasting=True) is None
+    timeline.state(150 * MS, "holding", "late")
+    timeline.state(600 * MS, "running", "")
+    timeline.state(950 * MS, "holding", "silence")
+    timeline.state(960 * MS, "holding", "blind")
+    assert timeline.state_after_ms(100 * MS, ("holding",)) == (50.0, "late")
+    assert timeline.lasting_state_ms(100 * MS, ("holding",)) == (850.0, "silence")
+    timeline.state(970 * MS, "running", "")
+    assert timeline.lasting_state_ms(100 * MS, ("holding",)) is None
 
 
 def test_what_the_robot_is_doing() -> None:

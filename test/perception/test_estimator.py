@@ -15,6 +15,7 @@ from dppo_ros.core.errors import ConfigError
 from dppo_ros.perception.detector import TagDetection, TagDetector
 from dppo_ros.perception.estimator import EstimatorOptions, PartEstimator, Workspace
 from dppo_ros.perception.rigid import Rigid
+from dppo_ros.perception.tag_layout import BASE
 from dppo_ros.perception.track import State
 
 TICK = 100_000_000
@@ -92,6 +93,27 @@ def test_one_silent_camera_leaves_the_other() -> None:
     tracks = estimator.update(0, {"side": _seen()["side"]})
     assert tracks["leg1"].fit is not None
     assert {camera for camera, _ in tracks["leg1"].fit.used} == {"side"}
+
+
+def test_nothing_is_vouched_for_while_no_camera_sees_a_tag() -> None:
+    estimator = PartEstimator(LAYOUT, [FRONT, SIDE], EstimatorOptions(blind_s=1.0))
+    nothing: dict[str, list[TagDetection]] = {"front": [], "side": []}
+    base_only = {"front": [s.detection for s in sightings(BASE, (FRONT,))]}
+    estimator.update(0, _seen())
+    for tick in range(1, 30):  # the base plate in sight: the parts are hidden, not the cameras
+        tracks = estimator.update(tick * TICK, base_only)
+        assert {track.state for track in tracks.values()} == {State.HELD}
+    for tick in range(30, 40):
+        tracks = estimator.update(tick * TICK, nothing)
+        assert {track.state for track in tracks.values()} == {State.HELD}, tick
+    tracks = estimator.update(40 * TICK, nothing)
+    assert {track.state for track in tracks.values()} == {State.LOST}
+    assert {track.reason for track in tracks.values()} == {"no tag seen for 1.10 s"}
+    assert all(track.frame_from_part is None for track in tracks.values())
+    tracks = estimator.update(41 * TICK, base_only)  # not forgotten
+    assert {track.state for track in tracks.values()} == {State.HELD}
+    with pytest.raises(ConfigError, match="blind_s is -1"):
+        EstimatorOptions(blind_s=-1.0)
 
 
 def test_unknown_cameras_and_tags() -> None:
