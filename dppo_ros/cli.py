@@ -55,7 +55,8 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="start all nodes of a task, as the launch file does",
         description="Starts the nodes of the task as separate processes, configures and activates "
         "them, and ends with the episode. Settings may also be given as in launch: seed:=3. "
-        "Exit code: 0 assembled, 3 not assembled in time, 2 refused, 1 failed, 130 interrupted.",
+        "Exit code: 0 assembled, 3 not assembled in time, 2 refused, 1 failed, 130 interrupted, "
+        "141 nobody reads the output any more.",
     )
     up.add_argument("task", choices=("one_leg",), help="the task to run")
     for argument in graph.ARGUMENTS:

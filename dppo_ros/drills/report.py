@@ -21,10 +21,11 @@ measured joints, the workspace, tool speed. *Violations* must be 0 in every row.
 
 Times are wall milliseconds at a listener. *Hold reported*: from the first message that was lost or
 spoiled, or from the signal to a process, to the command node's report of the hold, of the last one
-where the robot holds until the fault is mended. *Commands at rest*: to commanded joint speeds below 0.005 rad/s that last. *Robot at rest*: to measured joint speeds
-below 0.02 rad/s that last. *Moving again*: from the end of the fault to the first report of
-`running`. A hold on a fault of the policy's inputs comes no sooner than the chunk in execution
-ends: its actions were computed before the fault.
+where the robot holds until the fault is mended. *Commands at rest*: to commanded joint speeds
+below 0.005 rad/s that last. *Robot at rest*: to measured joint speeds below 0.02 rad/s that last.
+*Moving again*: from the end of the fault to the first report of `running`. A hold on a fault of
+the policy's inputs comes no sooner than the chunk in execution ends: its actions were computed
+before the fault.
 """
 
 
