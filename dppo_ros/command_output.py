@@ -22,9 +22,12 @@ def until_output_closes(command: Callable[[], int]) -> int:
     """
     try:
         try:
-            return command()
-        finally:
-            sys.stdout.flush()  # Here, where the error can be caught, not when Python shuts down.
+            code = command()
+        except SystemExit:
+            _flush()
+            raise
+        _flush()
+        return code
     except BrokenPipeError:
         closed = [number for number in (_STDOUT, _STDERR) if _has_no_reader(number)]
         if not closed:
@@ -36,7 +39,13 @@ def until_output_closes(command: Callable[[], int]) -> int:
         return EXIT_OUTPUT_CLOSED
 
 
+def _flush() -> None:
+    """Write what is buffered here, where an error can be caught, not when Python shuts down."""
+    if sys.stdout is not None:  # None: started with a closed output
+        sys.stdout.flush()
+
+
 def _has_no_reader(number: int) -> bool:
     poll = select.poll()
     poll.register(number, 0)
-    return any(event & select.POLLERR for _, event in poll.poll(0))
+    return any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))

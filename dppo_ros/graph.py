@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dppo_ros.cameras import shipped_cameras
+from dppo_ros.contradictions import refuse_contradictions
 from dppo_ros.core.errors import ConfigError, unknown_name_message
 from dppo_ros.parameters.camera import CAMERA
 from dppo_ros.parameters.command import BACKENDS, COMMAND, SAFETY
@@ -313,16 +314,15 @@ def derived_values(values: Mapping[str, Value]) -> dict[str, Value]:
         values: Checked values of all arguments.
 
     Raises:
-        ConfigError: True poses are asked for where there is no simulator.
+        ConfigError: Values that contradict each other, such as true poses without a simulator.
     """
     replay, act = bool(values["replay"]), bool(values["act"])
     sim, poses = bool(values["sim"]) and not replay, str(values["poses"])
     if poses == "auto":
         poses = "truth" if sim else "external" if replay else "cameras"
-    if poses == "truth" and not sim and not replay:
-        raise ConfigError(
-            "poses is 'truth' and sim is false; a robot has no simulator to ask: use 'cameras', or "
-            "'external' with a tracker of your own"
+    if not replay:
+        refuse_contradictions(
+            sim, poses, str(values["backend"]) if act else "auto", bool(values["lockstep"])
         )
     as_a_robot = float(values["real_time_factor"]) == 1.0 and not values["lockstep"]  # type: ignore[arg-type]
     return {

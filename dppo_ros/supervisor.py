@@ -114,8 +114,8 @@ class Supervisor:
 
         Args:
             plan: What to run.
-            echo: Receives a source (node name or ``up``) and one line of text. Where nobody reads
-                it any more (BrokenPipeError), the run ends in order, as after a signal.
+            echo: Receives a source (node name or ``up``) and one line of text. Where that cannot
+                be written any more (OSError), the run ends in order, as after a signal.
         """
         self._plan = plan
         self._sink = echo
@@ -165,12 +165,14 @@ class Supervisor:
         return EXIT_DEFECT if self._exit_code is None else self._exit_code
 
     def _echo(self, source: str, line: str) -> None:
-        # Raising here would end the thread that empties a node's pipe, and the node with it, at
-        # whatever line fills the pipe.
+        # Raising here would end the thread that empties a node's pipe, and the node would wait
+        # for ever at whatever line fills the pipe.
         try:
             self._sink(source, line)
-        except BrokenPipeError:
+        except OSError:  # nobody reads any more, no space left, the terminal is gone
             self._signal = self._signal or signal.SIGPIPE
+        except ValueError:  # a line that the output cannot encode, or an output that was closed
+            pass
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signal = number

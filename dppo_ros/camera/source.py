@@ -202,7 +202,7 @@ class CameraSource:
     def _reconnect(self) -> None:
         try:
             self._connect()
-        except DppoError as error:
+        except (DppoError, RuntimeError) as error:  # the SDK's, while a device comes back
             self.counts.add("failed_attempts")
             self.reason = str(error)
             self._next_attempt_s = self._monotonic() + self._retry_s

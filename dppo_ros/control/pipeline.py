@@ -7,6 +7,10 @@ What leaves ``step`` was passed by the gate, or is part of the stop that the gat
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +24,8 @@ from dppo_ros.core.motion import Measurement
 FloatArray = NDArray[np.float64]
 
 KEEP_SETPOINT_RAD = 0.02
-"""A stream that begins again this close to its last setpoint begins there, without a jump."""
+"""A stream that begins again this close to where it ended begins there, without a jump."""
+_COAST_STEP_S = 0.005
 
 
 class MotionPipeline:
@@ -39,6 +44,8 @@ class MotionPipeline:
         self._generator = SetpointGenerator(robot.policy)
         self._stopping = False
         self._begun = False
+        self._run_out_to: FloatArray | None = None
+        self._go_on: Callable[[], object] = self.stop
 
     @property
     def at_rest(self) -> bool:
@@ -55,12 +62,21 @@ class MotionPipeline:
         """Return the setpoint that was sent last."""
         return self.gate.sent
 
-    def stop_points(self) -> list[StopPoint]:
-        """Return the last setpoint and the judged stop after it."""
-        return self.gate.stop_points()
+    def run_out(self) -> list[StopPoint]:
+        """Return the last setpoint and the judged stop after it, for a controller that has both.
+
+        Such a controller goes on by itself when setpoints are missing; see ``coast``.
+        """
+        points = self.gate.stop_points()
+        self._run_out_to = points[-1].position
+        return points
 
     def begin(self, measured: FloatArray) -> str:
         """Start where the arm stands.
+
+        The setpoints of before end where a controller that runs out its stop has gone, or at the
+        last of them. Where that fits the measured joints, a stream begins there: measured joints
+        differ a little from what the controller holds.
 
         Args:
             measured: Measured joints (7,), rad.
@@ -70,7 +86,7 @@ class MotionPipeline:
         """
         start = np.array(measured, dtype=np.float64)
         if self._begun and np.isfinite(start).all():
-            last = self.gate.sent.position
+            last = self.gate.sent.position if self._run_out_to is None else self._run_out_to
             if np.abs(last - start).max() <= KEEP_SETPOINT_RAD:
                 start = last
         refusal = self.gate.begin(start)
@@ -80,15 +96,42 @@ class MotionPipeline:
         self._generator.begin(start)
         return ""
 
+    def forget(self) -> None:
+        """Begin the next stream at the measured joints, wherever the setpoints ended."""
+        self._begun = False
+
     def follow(self, target: FloatArray) -> None:
         """Follow a joint target (7,), rad, from now on."""
         self._wake()
         self._generator.follow(target)
+        self._go_on = partial(self._generator.follow, target)
 
     def go_to(self, posture: FloatArray) -> bool:
         """Go to a posture (7,), rad, slowly; return whether there is a way."""
         self._wake()
+        self._go_on = partial(self._generator.go_to, posture)
         return self._generator.go_to(posture)
+
+    def coast(self, missed_s: float) -> bool:
+        """Take into account that setpoints were missing in the midst of a stream.
+
+        A controller that runs out its stop has done that meanwhile. Setpoints that went on as if
+        nothing had been would have to catch up within a cycle.
+
+        Args:
+            missed_s: For how long, up to 0.05 s.
+
+        Returns:
+            Whether the setpoints have moved on by that time.
+        """
+        if self._run_out_to is None or self._stopping or not self._begun:
+            return False
+        parts = math.ceil(missed_s / _COAST_STEP_S)
+        for _ in range(parts):
+            self.gate.stop(missed_s / parts)
+        self._generator.resume(self.gate.sent)
+        self._go_on()
+        return True
 
     def stop(self) -> None:
         """Come to a standstill and stay there."""

@@ -9,6 +9,8 @@ ends the attempt. What talks to the robot is injected.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -26,6 +28,35 @@ class RecoveryClient(Protocol):
     def switch_controllers(self) -> str:
         """Switch the controllers on again."""
         ...
+
+
+class ActiveControllers:
+    """Which controllers were on while all was well: those that a recovery switches on again.
+
+    A robot has controllers loaded that exclude each other, so that not everything that is off
+    after a reflex stop belongs on.
+    """
+
+    def __init__(self) -> None:
+        """Start without knowing any."""
+        self._seen: deque[frozenset[str]] = deque(maxlen=2)
+
+    def note(self, states: Mapping[str, str]) -> None:
+        """Take the states by name, such as ``active`` and ``inactive``, of a moment without fault.
+
+        The last such moment may be that of the reflex itself; what counts is the one before.
+        """
+        self._seen.append(frozenset(name for name, state in states.items() if state == "active"))
+
+    def to_switch_on(self, states: Mapping[str, str]) -> list[str]:
+        """Return the names of those that were on and are not now, sorted."""
+        before = self._seen[0] if self._seen else frozenset()
+        return sorted(name for name in before if states.get(name) != "active")
+
+    @property
+    def known(self) -> bool:
+        """Return whether any was seen switched on."""
+        return bool(self._seen and self._seen[0])
 
 
 STEPS = (

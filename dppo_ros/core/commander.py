@@ -5,7 +5,8 @@
 States: ``idle`` (nothing is sent), ``homing``, ``running`` (executes chunks), ``holding`` (standing
 setpoints go on), ``fault`` and ``estop`` (nothing is sent once the arm stands), ``recovering``.
 Whatever ends a motion ends it with a jerk-limited stop, all that is ever sent in idle, fault and
-estop. An emergency stop is left by ``clear`` alone, a fault by ``recover``. A setpoint that the
+estop. An emergency stop is left by ``clear`` alone, a fault by a ``recover`` that succeeds: neither
+an emergency stop nor a request for ``idle`` in between ends it. A setpoint that the
 gate refused is held like silence; refusals that pile up are a fault (``core.refusals``). Setpoints
 that are missing for too long, because the process was kept waiting, are no stream any more: a new
 one begins where the arm stands then (``core.stream_clock``).
@@ -60,6 +61,7 @@ class Commander:
         self._follower = ActionFollower(schedule, gate, motion, settings)
         self._measured: MeasuredJoints | None = None
         self._begun = self._homing = self._resumes = False
+        self._fault = ""
         self._clock = StreamClock(settings.cycle_ns, settings.lockstep)
         self._refusals = Refusals()
         self.state, self.reason, self.changes = State.IDLE, "not started yet", 0
@@ -163,27 +165,39 @@ class Commander:
             self._enter(State.HOLDING, reason)
 
     def idle(self, reason: str = "by request") -> None:
-        """Stop, then send nothing."""
-        if self.state not in (State.ESTOP, State.FAULT):
+        """Stop, then send nothing; a recovery that is under way counts as failed."""
+        if self.state is State.RECOVERING:
+            self._enter(State.FAULT, f"recovery was interrupted: {reason}")
+        elif self.state not in (State.ESTOP, State.FAULT):
             self._halt(State.IDLE, reason)
 
     def estop(self, reason: str = "emergency stop") -> None:
         """Stop, then send nothing, until ``clear``."""
         if self.state is not State.ESTOP:
             self.counts.add("estops")
+            faulty = self.state in (State.FAULT, State.RECOVERING)
+            self._fault = self.reason if faulty else ""
             self._halt(State.ESTOP, reason)
 
     def fail(self, reason: str) -> None:
-        """Stop, then send nothing, until ``recover``."""
-        if self.state not in (State.ESTOP, State.FAULT):
+        """Stop, then send nothing, until ``recover``; an emergency stop comes first."""
+        if self.state is State.ESTOP:
+            self._fault = self._fault or reason
+        elif self.state is not State.FAULT:
             self.counts.add("faults")
             self._halt(State.FAULT, reason)
 
     def clear(self) -> bool:
-        """End an emergency stop; the arm stays where it is until it is started again."""
+        """End an emergency stop; the arm stays where it is until it is started again.
+
+        A fault of before, or from meanwhile, is still one.
+        """
         if self.state is not State.ESTOP or self.moving:
             return False
-        self._enter(State.IDLE, "emergency stop cleared")
+        if self._fault:
+            self._enter(State.FAULT, self._fault)
+        else:
+            self._enter(State.IDLE, "emergency stop cleared")
         return True
 
     def recover(self) -> bool:
@@ -199,6 +213,7 @@ class Commander:
             if problem:
                 self._enter(State.FAULT, problem)
             else:
+                self._motion.forget()  # a controller that was switched on holds what it measured
                 self._enter(State.IDLE, "recovered")
 
     def cycle(self, now_ns: int) -> Setpoint | None:
@@ -280,7 +295,7 @@ class Commander:
             self._homing = self._motion.go_to(np.array(self._settings.home_rad))
             if not self._homing:
                 self.fail("there is no way to the home posture from here")
-        step_s = self._clock.step_ns(now_ns) * 1e-9
+        step_s = self._step_s(now_ns)
         setpoint, refusal = self._motion.step(step_s, self._measurement(now_ns))
         if refusal:
             end = self.fail if self._refusals.is_grave(refusal, now_ns) else self._reject
@@ -300,6 +315,14 @@ class Commander:
             interventions=begun.interventions if begun is not None else (),
             goal=begun.goal if begun is not None else None,
         )
+
+    def _step_s(self, now_ns: int) -> float:
+        """Return how much time the next setpoint stands for."""
+        step_ns, cycle_ns = self._clock.step_ns(now_ns), self._settings.cycle_ns
+        missed_ns = step_ns - cycle_ns
+        if 2 * missed_ns > cycle_ns and self._motion.coast(missed_ns * 1e-9):
+            step_ns = cycle_ns
+        return step_ns * 1e-9
 
     def _reject(self, reason: str) -> None:
         self.counts.add("rejected_actions")
@@ -335,6 +358,7 @@ class Commander:
             self.fail("the measured joints jumped")
             return
         self._follower.forget()
+        self._motion.forget()
         self._begun = False
         if self.state in (State.RUNNING, State.HOMING, State.HOLDING):
             self._resumes = self.state is State.RUNNING or self._resumes

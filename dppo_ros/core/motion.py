@@ -61,6 +61,14 @@ class Motion(Protocol):
         """Start where the arm stands; return why it must not, empty when it may."""
         ...
 
+    def forget(self) -> None:
+        """Begin the next time where the arm is measured, whatever was sent before."""
+        ...
+
+    def coast(self, missed_s: float) -> bool:
+        """Learn that setpoints were missing; return whether the motion has gone on meanwhile."""
+        ...
+
     def follow(self, target: FloatArray) -> None:
         """Follow a joint target (7,), rad, from now on."""
         ...

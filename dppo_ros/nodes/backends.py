@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dppo_ros.nodes.base import ManagedNode
 
 CRISP_PERIOD_NS = 20_000_000
-TRAJECTORY_PERIOD_NS = 10_000_000
+"""Time between two tool poses, or the nearest number of whole setpoints."""
 
 
 Advertise: TypeAlias = Callable[[str], RosObject]
@@ -38,6 +38,24 @@ class Backend(Protocol):
     def send(self, setpoint: Setpoint) -> None:
         """Send a setpoint."""
         ...
+
+
+class Every:
+    """Lets one setpoint through in every so many."""
+
+    def __init__(self, setpoint_rate_hz: float, period_ns: int) -> None:
+        """Choose the number of setpoints that comes nearest to a period."""
+        cycle_ns = 1e9 / setpoint_rate_hz
+        # Stamps are those of deadlines, which drift by microseconds.
+        self._least_ns = round((max(1, round(period_ns / cycle_ns)) - 0.5) * cycle_ns)
+        self._last_ns: int | None = None
+
+    def due(self, stamp_ns: int) -> bool:
+        """Return whether the setpoint of this time is let through."""
+        if self._last_ns is not None and 0 <= stamp_ns - self._last_ns < self._least_ns:
+            return False
+        self._last_ns = stamp_ns
+        return True
 
 
 class TwinBackend:
@@ -79,7 +97,8 @@ class JointTrajectoryBackend:
 
     The controller replaces its trajectory with every message. When the stream ends for whatever
     reason, what it has left to execute is a stop that was judged beforehand, ending at velocity
-    zero as the controller demands.
+    zero as the controller demands. Every setpoint is sent, and is due when the next one comes:
+    ``MotionPipeline.coast`` relies on the controller having begun the stop of the last of them.
     """
 
     topic = "joint_trajectory_controller/joint_trajectory"
@@ -90,25 +109,21 @@ class JointTrajectoryBackend:
             node, "trajectory_msgs/msg/JointTrajectory", self.topic
         )
         self._names = motion.robot.joint_names
-        self._stop_points: Callable[[], Sequence[StopPoint]] = motion.stop_points
-        self._last_ns: int | None = None
+        self._run_out: Callable[[], Sequence[StopPoint]] = motion.run_out
+        self._cycle_ns = messages.seconds_to_ns(1.0 / node.number("setpoint_rate_hz"))
 
     def send(self, setpoint: Setpoint) -> None:
-        """Send a setpoint and the stop after it, at most every ``TRAJECTORY_PERIOD_NS``."""
-        last = self._last_ns
-        if last is not None and 0 <= setpoint.stamp_ns - last < TRAJECTORY_PERIOD_NS:
-            return
-        self._last_ns = setpoint.stamp_ns
+        """Send a setpoint and the stop after it."""
         self._publisher.publish(
             messages.encode_trajectory(
                 self._names,
                 [
                     (
-                        TRAJECTORY_PERIOD_NS + messages.seconds_to_ns(point.time_s),
+                        self._cycle_ns + messages.seconds_to_ns(point.time_s),
                         point.position,
                         point.velocity,
                     )
-                    for point in self._stop_points()
+                    for point in self._run_out()
                 ],
             )
         )
@@ -123,14 +138,12 @@ class CrispBackend:
         """Advertise the topic."""
         self._publisher = publisher(self.topic)
         self._frame = node.text("base_frame")
-        self._last_ns: int | None = None
+        self._every = Every(node.number("setpoint_rate_hz"), CRISP_PERIOD_NS)
 
     def send(self, setpoint: Setpoint) -> None:
-        """Send the tool pose of a setpoint, at most every ``CRISP_PERIOD_NS``."""
-        last = self._last_ns
-        if last is not None and 0 <= setpoint.stamp_ns - last < CRISP_PERIOD_NS:
+        """Send the tool pose of a setpoint, every ``CRISP_PERIOD_NS``."""
+        if not self._every.due(setpoint.stamp_ns):
             return
-        self._last_ns = setpoint.stamp_ns
         pose = pose_of(*tool_pose(setpoint.position))
         self._publisher.publish(messages.encode_pose(setpoint.stamp_ns, self._frame, pose))
 

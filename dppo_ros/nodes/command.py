@@ -319,16 +319,17 @@ class CommandNode(ManagedNode):
 
     def _recover(self, request: RosObject, response: RosObject) -> RosObject:
         commander = self._commander
-        if commander is not None and self.active:
-            with self._lock:
-                begun = commander.recover()
-            if begun and self._arm is None:
-                with self._lock:
-                    commander.recovered()
-            elif begun and self._arm is not None:
-                self._arm.recover(self._on_recovered)
-            return self._answer(response, begun)
-        return _refuse(response)
+        if commander is None or not self.active:
+            return _refuse(response)
+        if self._arm is not None and self._arm.recovering:
+            return self._answer(response, False)
+        with self._lock:
+            begun = commander.recover()
+        if begun and self._arm is None:
+            self._on_recovered("")
+        elif begun and self._arm is not None:
+            self._arm.recover(self._on_recovered)
+        return self._answer(response, begun)
 
     def _on_recovered(self, problem: str) -> None:
         if self._commander is not None:

@@ -50,8 +50,13 @@ def build_commander(
     """Return the state machine for a bundle.
 
     Raises:
-        SafetyError: The limits contradict each other or the bundle.
+        SafetyError: The limits contradict each other or the bundle, or lockstep a real robot.
     """
+    if node.flag("lockstep") and node.text("backend") != "twin":
+        raise SafetyError(
+            f"lockstep is true and backend is {node.text('backend')!r}; only the twin waits for "
+            "its setpoints: set lockstep to false"
+        )
     period_ns = manifest.control_period_ns
     values = {parameter.name: node.setting(parameter.name) for parameter in SAFETY}
     limits = safety_limits(values, period_ns * 1e-9)

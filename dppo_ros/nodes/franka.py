@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 REFLEX, USER_STOPPED = 4, 5
 LOWEST_SUCCESS_RATE = 0.9
+_NOTE_S = 1.0
 STATE_TOPIC = "franka_robot_state_broadcaster/robot_state"
 _NEEDED = ("franka_msgs.msg", "franka_msgs.action", "controller_manager_msgs.srv")
 
@@ -35,7 +36,9 @@ class FrankaArm:
 
         self._on_problem = on_problem
         self._problem = ""
+        self._worker: threading.Thread | None = None
         self._client = FrankaClient(node)
+        node.every(_NOTE_S, self._note_controllers)
         kind = importlib.import_module("franka_msgs.msg").FrankaRobotState
         self._subscription = node.create_subscription(
             kind, STATE_TOPIC, self._on_state, qos_profile_sensor_data
@@ -57,12 +60,33 @@ class FrankaArm:
             return None
         return FrankaArm(node, on_problem)
 
+    @property
+    def recovering(self) -> bool:
+        """Return whether a recovery is under way, also one that nobody waits for any more."""
+        return self._worker is not None and self._worker.is_alive()
+
     def recover(self, done: Callable[[str], None]) -> None:
         """Recover in a thread of its own and report the problem, empty for success."""
-        worker = threading.Thread(
-            target=lambda: done(recover(self._client)), name="recovery", daemon=True
+        self._worker = threading.Thread(
+            target=self._recover, args=(done,), name="recovery", daemon=True
         )
-        worker.start()
+        self._worker.start()
+
+    def _recover(self, done: Callable[[str], None]) -> None:
+        try:
+            problem = recover(self._client)
+        except Exception as error:  # whatever it is, the arm must not stay in between
+            problem = f"recovery failed: {error!r}"
+        if not problem:
+            self._problem = ""  # one that the robot still reports is a new fault
+        done(problem)
+
+    def _note_controllers(self) -> None:
+        if self._is_well():
+            self._client.note_controllers(self._is_well)
+
+    def _is_well(self) -> bool:
+        return not self._problem and not self.recovering
 
     def _on_state(self, message: RosObject) -> None:
         problem = robot_problem(

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dppo_ros.control.recovery import ActiveControllers
 from dppo_ros.messages import RosObject
 
 if TYPE_CHECKING:
@@ -42,6 +44,23 @@ class FrankaClient:
         )
         self._switch = node.create_client(self._services.SwitchController, SWITCH_SERVICE)
         self._list = node.create_client(self._services.ListControllers, LIST_SERVICE)
+        self._controllers = ActiveControllers()
+
+    def note_controllers(self, is_well: Callable[[], bool]) -> None:
+        """Ask which controllers are on, without waiting.
+
+        Args:
+            is_well: Whether the robot has no problem, asked when the answer is there.
+        """
+        if not self._list.service_is_ready():
+            return
+
+        def take(future: RosObject) -> None:
+            answer = future.result()
+            if answer is not None and is_well():
+                self._controllers.note({entry.name: entry.state for entry in answer.controller})
+
+        self._list.call_async(self._services.ListControllers.Request()).add_done_callback(take)
 
     def recover_errors(self) -> str:
         """Run the error recovery of the arm."""
@@ -59,11 +78,14 @@ class FrankaClient:
         return self._call(self._hardware, HARDWARE_SERVICE, request)
 
     def switch_controllers(self) -> str:
-        """Switch on again every controller that was switched off."""
+        """Switch on again the controllers that were on before."""
+        if not self._controllers.known:
+            return "which controllers were on is not known; switch them on (ros2 control)"
         listed = self._answer(self._list, LIST_SERVICE, self._services.ListControllers.Request())
         if isinstance(listed, str):
             return listed
-        names = [entry.name for entry in listed.controller if entry.state == "inactive"]
+        states = {entry.name: entry.state for entry in listed.controller}
+        names = self._controllers.to_switch_on(states)
         if not names:
             return ""
         request = self._services.SwitchController.Request(

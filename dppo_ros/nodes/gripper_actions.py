@@ -13,11 +13,16 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dppo_ros.messages import RosObject
+
 if TYPE_CHECKING:
     from dppo_ros.nodes.base import ManagedNode
 
 SPEED_M_S = 0.1
 GRASP_FORCE_N = 20.0
+_ABORTED = 6
+"""``action_msgs/GoalStatus.STATUS_ABORTED``. Of a goal that a newer one replaced it leads to the
+newer one being given twice, which does no harm."""
 GRASP_TOLERANCE_M = 0.08
 """Any width counts as grasped: the policy does not know how thick the part is."""
 
@@ -51,6 +56,10 @@ class LatchChanges:
         self._closed = closed
         return GripperGoal(0.0 if closed else self._open_width_m, closed)
 
+    def forget(self) -> None:
+        """Learn that the last goal came to nothing: the next value gives it again."""
+        self._closed = None
+
 
 class GripperActions:
     """Sends goals to the hand."""
@@ -59,6 +68,7 @@ class GripperActions:
         """Create the clients."""
         from rclpy.action.client import ActionClient
 
+        self._node = node
         self._changes = LatchChanges(open_width_m)
         self._franka = franka
         if franka:
@@ -96,15 +106,38 @@ class GripperActions:
             message = self._kinds.GripperCommand.Goal()
             message.command.position = goal.width_m / 2.0
             message.command.max_effort = GRASP_FORCE_N
-            self._command.send_goal_async(message)
+            self._ask(self._command, message)
 
     def _send_franka(self, goal: GripperGoal) -> None:
         if goal.grasps:
             message = self._kinds.Grasp.Goal(width=0.0, speed=SPEED_M_S, force=GRASP_FORCE_N)
             message.epsilon.inner = message.epsilon.outer = GRASP_TOLERANCE_M
-            self._grasp.send_goal_async(message)
+            self._ask(self._grasp, message)
         else:
-            self._move.send_goal_async(self._kinds.Move.Goal(width=goal.width_m, speed=SPEED_M_S))
+            self._ask(self._move, self._kinds.Move.Goal(width=goal.width_m, speed=SPEED_M_S))
+
+    def _ask(self, client: RosObject, goal: RosObject) -> None:
+        """Send a goal and see what becomes of it, without waiting."""
+        if not client.server_is_ready():
+            self._came_to_nothing("its action server is not there")
+            return
+        client.send_goal_async(goal).add_done_callback(self._on_answer)
+
+    def _on_answer(self, future: RosObject) -> None:
+        handle = future.result()
+        if handle is None or not handle.accepted:
+            self._came_to_nothing("it did not accept the goal")
+        else:
+            handle.get_result_async().add_done_callback(self._on_result)
+
+    def _on_result(self, future: RosObject) -> None:
+        answer = future.result()
+        if answer is None or answer.status == _ABORTED:
+            self._came_to_nothing("it gave the goal up")
+
+    def _came_to_nothing(self, reason: str) -> None:
+        self._changes.forget()
+        self._node.warn(f"the gripper does not do what the policy asks for: {reason}; trying again")
 
 
 def _is_installed(package: str) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -118,6 +119,25 @@ def test_camera_unplugged_and_back(desk: Desk) -> None:
     assert after.stamp_ns > before.stamp_ns
     counts = desk.source.counts
     assert (counts["losses"], counts["reconnects"], counts["dropped"]) == (1, 1, 0)
+
+
+def test_a_device_that_is_not_ready_yet_is_tried_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.bus.unplug()
+    desk.pass_time(0.0)
+    desk.bus.plug()
+
+    def enumerating() -> NoReturn:
+        raise RuntimeError("xioctl(VIDIOC_QUERYCAP) failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.bus, "devices", enumerating)
+        desk.pass_time(1.0)
+    assert desk.source.state is State.LOST
+    assert "VIDIOC_QUERYCAP" in desk.source.reason
+    desk.pass_time(2.0)
+    assert desk.source.state is State.STREAMING
 
 
 def test_silence_is_a_loss_and_the_next_attempt_cures_it(desk: Desk) -> None:

@@ -45,6 +45,9 @@ class Node:
     def text(self, name: str) -> str:
         return "panda_link0"
 
+    def number(self, name: str) -> float:
+        return {"setpoint_rate_hz": 1e9 / CYCLE_NS}[name]
+
 
 def moving_pipeline() -> MotionPipeline:
     motion = MotionPipeline(ROBOT, Workspace((0.0, -1.0, -0.1), (1.0, 1.0, 1.0)), 0.25)
@@ -53,13 +56,14 @@ def moving_pipeline() -> MotionPipeline:
     return motion
 
 
-def stream(kind: type, count: int) -> tuple[Node, MotionPipeline]:
+def stream(kind: type, count: int, jitter_ns: int = 0) -> tuple[Node, MotionPipeline]:
+    """Send so many setpoints, every other one stamped a little late."""
     node, motion = Node(), moving_pipeline()
     backend = kind(node, motion, lambda topic: node)
     for index in range(count):
         state, refusal = motion.step(CYCLE_NS * 1e-9, Measurement(motion.sent.position, 0.0))
         assert refusal == ""
-        stamp_ns = 1_000_000_000 + index * CYCLE_NS
+        stamp_ns = 1_000_000_000 + index * CYCLE_NS + jitter_ns * (index % 4 == 0)
         backend.send(Setpoint(stamp_ns, state.position, state.velocity, None))
     return node, motion
 
@@ -80,12 +84,13 @@ def test_forward_controller_gets_positions() -> None:
 
 def test_trajectory_is_the_setpoint_and_the_stop_after_it() -> None:
     node, motion = stream(JointTrajectoryBackend, 19)
-    assert len(node.sent) == 10  # every 10 ms
+    assert len(node.sent) == 19
     message = node.sent[-1]
     assert tuple(message.joint_names) == ROBOT.joint_names
     assert (message.header.stamp.sec, message.header.stamp.nanosec) == (0, 0)
     times = [messages.stamp_to_ns(point.time_from_start) for point in message.points]
     assert times == sorted(set(times))
+    assert times[0] == CYCLE_NS  # reached when the next message is due
     np.testing.assert_array_equal(message.points[0].positions, motion.sent.position)
     assert np.abs(message.points[0].velocities).max() > 0.0
     assert list(message.points[-1].velocities) == [0.0] * 7
@@ -105,8 +110,9 @@ def test_standing_arm_gets_a_single_point_at_rest() -> None:
     assert list(node.sent[0].points[0].velocities) == [0.0] * 7
 
 
-def test_crisp_gets_the_tool_pose_at_fifty_hertz() -> None:
-    node, motion = stream(CrispBackend, 41)
+@pytest.mark.parametrize("jitter_ns", [0, 20_000])
+def test_crisp_gets_the_tool_pose_at_fifty_hertz(jitter_ns: int) -> None:
+    node, motion = stream(CrispBackend, 41, jitter_ns)
     assert len(node.sent) == 11
     pose = messages.decode_pose(node.sent[-1])
     assert pose.frame == "panda_link0"

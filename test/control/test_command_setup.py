@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dppo_ros.core.bundle import load_bundle
+from dppo_ros.core.errors import SafetyError
 from dppo_ros.nodes.command_setup import rehearse
 from dppo_ros.parameters.command import COMMAND, SAFETY
 from dppo_ros.paths import find_bundle
@@ -33,6 +34,13 @@ def test_rehearsal_executes_an_action(robot: str, lockstep: bool) -> None:
     manifest = load_bundle(find_bundle("one_leg_low")).manifest
     settings: Any = Settings(lockstep=lockstep)
     assert rehearse(settings, manifest, find_robot(robot)) == 1
+
+
+def test_a_robot_in_lockstep_is_refused() -> None:
+    manifest = load_bundle(find_bundle("one_leg_low")).manifest
+    settings: Any = Settings(lockstep=True, backend="joint_trajectory")
+    with pytest.raises(SafetyError, match="backend is 'joint_trajectory'; only the twin waits"):
+        rehearse(settings, manifest, find_robot("panda"))
 
 
 def test_rehearsal_where_home_breaks_a_limit_is_no_error() -> None:

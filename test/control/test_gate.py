@@ -121,7 +121,7 @@ def test_stop_goes_on_without_any_measurement() -> None:
     for _ in range(20):
         motion.step(STEP_S, Measurement(motion.sent.position, 0.0))
     assert not motion.at_rest
-    assert motion.stop_points()[-1].velocity.max() == 0.0
+    assert motion.run_out()[-1].velocity.max() == 0.0
     _, refusal = motion.step(STEP_S, None)
     assert refusal
     for _ in range(100):

@@ -11,7 +11,7 @@ import pytest
 
 from dppo_ros.control.clearance import ClearanceModel, segment_distance
 from dppo_ros.control.generator import SetpointGenerator
-from dppo_ros.control.recovery import recover
+from dppo_ros.control.recovery import ActiveControllers, recover
 from dppo_ros.core.errors import ConfigError, SafetyError
 from dppo_ros.robots import find_robot, read_robot
 
@@ -136,6 +136,22 @@ def test_recovery_keeps_the_documented_order_and_stops_at_the_first_problem() ->
     client = Client("activate_hardware")
     assert recover(client) == "hardware activation failed: no answer"
     assert client.calls == ["recover_errors", "activate_hardware"]
+
+
+def test_recovery_switches_on_what_was_on_and_nothing_else() -> None:
+    controllers = ActiveControllers()
+    assert not controllers.known
+    states = {"arm": "active", "broadcaster": "active", "impedance": "inactive"}
+    assert controllers.to_switch_on(states) == []
+    controllers.note(states)
+    assert controllers.known
+    controllers.note({**states, "arm": "inactive"})  # the moment of the reflex itself
+    off = dict.fromkeys(states, "inactive")
+    assert controllers.to_switch_on(off) == ["arm", "broadcaster"]
+    assert controllers.to_switch_on({**off, "broadcaster": "active"}) == ["arm"]
+    controllers.note({**off, "impedance": "active"})
+    controllers.note({**off, "impedance": "active"})  # somebody has changed over
+    assert controllers.to_switch_on(off) == ["impedance"]
 
 
 @pytest.mark.parametrize("name", ["panda", "fr3"])

@@ -40,6 +40,10 @@ class RecordingMotion:
         self.stopping = False
         self.refuse = ""
         self.begun_at: list[np.ndarray] = []
+        self.forgotten = 0
+        self.coasts = False
+        self.coasted_s: list[float] = []
+        self.steps_s: list[float] = []
         self.targets: list[np.ndarray] = []
 
     @property
@@ -55,6 +59,13 @@ class RecordingMotion:
         self.steps_to_rest, self.stopping = 0, False
         return ""
 
+    def forget(self) -> None:
+        self.forgotten += 1
+
+    def coast(self, missed_s: float) -> bool:
+        self.coasted_s.append(missed_s)
+        return self.coasts
+
     def follow(self, target: np.ndarray) -> None:
         self.target, self.stopping = target, False
         self.targets.append(target)
@@ -68,6 +79,7 @@ class RecordingMotion:
 
     def step(self, step_s: float, measured: Measurement | None) -> tuple[Point, str]:
         assert 0.0 < step_s <= 0.05
+        self.steps_s.append(step_s)
         if not self.stopping and self.refuse:
             self.stopping = True
             return Point(np.zeros(7)), self.refuse

@@ -124,12 +124,16 @@ def test_a_hold_that_ends_and_comes_back_is_a_change() -> None:
     assert machine.changes == before + 2
 
 
-def test_a_setpoint_that_is_late_by_less_changes_nothing() -> None:
+@pytest.mark.parametrize(("coasts", "step_s"), [(False, 0.05), (True, 0.01)])
+def test_a_setpoint_that_is_late_by_less_is_no_new_stream(coasts: bool, step_s: float) -> None:
     machine, motion = running()
+    motion.coasts = coasts  # whether a controller runs out its stop meanwhile
     see(machine, PERIOD + 40 * MS)
     assert machine.cycle(PERIOD + 40 * MS) is not None
     assert machine.state is State.RUNNING
     assert (len(motion.begun_at), machine.counts["stalls"]) == (1, 0)
+    assert motion.coasted_s == [pytest.approx(0.04)]
+    assert motion.steps_s[-1] == pytest.approx(step_s)
 
 
 @pytest.mark.parametrize("end", ["estop", "idle"])
@@ -220,9 +224,35 @@ def test_arm_that_does_not_follow_is_a_fault_that_recovers_on_request_only() -> 
     machine.recovered("no answer from the robot")
     assert machine.state is State.FAULT
     assert machine.recover()
+    assert not motion.forgotten
     machine.recovered()
     assert machine.state is State.IDLE
+    assert motion.forgotten == 1  # the next stream begins where the arm is measured
     assert machine.start()
+
+
+def test_nothing_but_a_recovery_that_succeeds_ends_a_fault() -> None:
+    machine, _ = commander()
+    machine.fail("reflex")
+    machine.estop()
+    assert machine.clear()
+    assert (machine.state, machine.reason) == (State.FAULT, "reflex")
+    assert machine.recover()
+    machine.idle()
+    assert machine.state is State.FAULT
+    assert "recovery was interrupted" in machine.reason
+    machine.recovered()  # of the recovery that was given up
+    assert machine.state is State.FAULT
+    assert machine.recover()
+    machine.estop()
+    machine.recovered()
+    assert machine.clear()
+    assert machine.state is State.FAULT
+    assert machine.recover()
+    machine.recovered()
+    machine.estop()
+    assert machine.clear()
+    assert machine.state is State.IDLE
 
 
 def test_emergency_stop_ends_in_silence_and_only_clear_leaves_it() -> None:
@@ -234,10 +264,15 @@ def test_emergency_stop_ends_in_silence_and_only_clear_leaves_it() -> None:
     for attempt in (machine.start, machine.home, machine.recover):
         assert not attempt()
     machine.idle()
-    machine.fail("something else")
     assert machine.state is State.ESTOP
     assert machine.clear()
     assert machine.state is State.IDLE
+    machine.estop()
+    machine.fail("something else")
+    machine.fail("and more")
+    assert machine.state is State.ESTOP
+    assert machine.clear()
+    assert (machine.state, machine.reason) == (State.FAULT, "something else")
 
 
 def test_homing_ends_in_a_hold() -> None:

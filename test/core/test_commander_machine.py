@@ -28,7 +28,7 @@ class CommandMachine(RuleBasedStateMachine):
         self.machine, self.motion = commander()
         self.now_ns = 0
         self.before = State.IDLE
-        self.cleared = False
+        self.faulty = False
 
     @rule(steps=st.integers(1, 40), measured=st.booleans())
     def time_passes(self, steps: int, measured: bool) -> None:
@@ -61,6 +61,9 @@ class CommandMachine(RuleBasedStateMachine):
             assert self.machine.state is State.ESTOP
         if before is State.FAULT:
             assert self.machine.state in (State.FAULT, State.RECOVERING)
+        if event == "recovered" and before is State.RECOVERING:
+            self.faulty = False
+        self.faulty = self.faulty or event == "fail"
 
     @rule()
     def emergency(self) -> None:
@@ -72,7 +75,7 @@ class CommandMachine(RuleBasedStateMachine):
         before = self.machine.state
         if self.machine.clear():
             assert before is State.ESTOP
-            assert self.machine.state is State.IDLE
+            assert self.machine.state is (State.FAULT if self.faulty else State.IDLE)
 
     @rule(refusal=st.sampled_from(["", "", "joint_jerk"]))
     def gate_mood(self, refusal: str) -> None:
@@ -81,6 +84,12 @@ class CommandMachine(RuleBasedStateMachine):
     @rule(back_ms=st.integers(1, 500))
     def clock_jumps_back(self, back_ms: int) -> None:
         self.now_ns = max(0, self.now_ns - back_ms * MS)
+
+    @invariant()
+    def only_a_recovery_ends_a_fault(self) -> None:
+        self.faulty = self.faulty or self.machine.state is State.FAULT
+        if self.faulty:
+            assert self.machine.state in (State.FAULT, State.RECOVERING, State.ESTOP)
 
     @invariant()
     def stops_are_stops(self) -> None:

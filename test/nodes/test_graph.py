@@ -159,6 +159,9 @@ def test_twin_in_real_time_keeps_the_time_of_day(gentle_bundle: Path) -> None:
         ({"lockstep": "perhaps"}, "must be a boolean"),
         ({"real_time_factor": "1e9"}, "must lie between 0 and 100"),
         ({"sim": "false", "poses": "truth"}, "a robot has no simulator to ask"),
+        ({"backend": "joint_trajectory"}, "sim is true: a robot's controller would be sent"),
+        ({"sim": "false", "backend": "twin"}, "choose the robot's: auto, joint_trajectory, joint"),
+        ({"sim": "false", "lockstep": "true"}, "a robot does not wait for its setpoints"),
         ({"bundle": "no_such_bundle"}, "no policy bundle at 'no_such_bundle'"),
     ],
 )
