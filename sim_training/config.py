@@ -25,7 +25,7 @@ from typing import Annotated, Literal
 import tyro
 
 from sim_training.algorithms.config import DiffusionBcConfig, DppoConfig
-from sim_training.checks import require
+from sim_training.checks import require, require_at_least
 from sim_training.diffusion.config import DiffusionConfig
 from sim_training.envs.make import EnvConfig
 from sim_training.envs.toy import ToyReachConfig
@@ -50,6 +50,11 @@ class EvalConfig:
     video_episodes: int = 0
     """How many of the first episodes `dppo eval` films (one at a time, slow), with a strip of the
     phases reached. `--video N` is short for this, `--video` alone films one."""
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        require_at_least(1, self, "n_episodes", "n_envs")
+        require_at_least(0, self, "seed", "video_episodes")
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,15 @@ class RunConfig:
     """Write TensorBoard files into the run directory."""
     wandb_project: str | None = None
     """Also log to this Weights & Biases project (needs the wandb package)."""
+
+    def __post_init__(self) -> None:
+        """Check counts and times."""
+        require_at_least(1, self, "env_threads", "save_freq")
+        require_at_least(0, self, "torch_threads", "keep_checkpoints", "val_freq")
+        require(
+            self.peer_timeout_s > 0,
+            f"peer_timeout_s is {self.peer_timeout_s}; it must be positive",
+        )
 
 
 @dataclass(frozen=True)
@@ -127,6 +141,7 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         """Check the chunk sizes against each other."""
         _require_chunk(self.act_steps, self.horizon_steps)
+        require_at_least(1, self, "n_train_steps")
         require(
             1 <= self.img_cond_steps <= self.cond_steps,
             f"img_cond_steps is {self.img_cond_steps} but cond_steps is {self.cond_steps}; choose "
@@ -180,13 +195,19 @@ class FinetuneConfig:
     critic: CriticConfig = field(default_factory=CriticConfig)
     train: DppoConfig = field(default_factory=DppoConfig)
     train_episode_steps: int | None = None
-    """Control steps after which a training episode ends; evaluation and the policy keep the limit
-    of env. None: as env says."""
+    """Control steps (furniture: at 10 Hz) after which a training episode ends; evaluation and the
+    policy keep the limit of env. None: as env says."""
     eval: EvalConfig = field(default_factory=EvalConfig)
     n_train_itr: int = 100
     """Iterations, each of which collects a rollout and learns from it."""
     act_steps: int | None = None
     """None: as pre-trained."""
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        require_at_least(1, self, "n_train_itr")
+        if self.train_episode_steps is not None:
+            require_at_least(1, self, "train_episode_steps")
 
 
 @dataclass(frozen=True)
@@ -214,6 +235,11 @@ class EvaluateConfig:
     """Threads for the networks."""
     env_threads: int = 2
     """Simulation threads."""
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        require_at_least(1, self, "env_threads")
+        require_at_least(0, self, "torch_threads")
 
 
 @dataclass(frozen=True)

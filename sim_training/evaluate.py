@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from dppo_ros.core.errors import ConfigError, DppoError
+from dppo_ros.core.spec import first_difference
 from dppo_ros.html_page import write_whole
 from sim_training.checkpoint import find_checkpoint
 from sim_training.config import EvalConfig, EvaluateConfig
@@ -34,7 +36,7 @@ from sim_training.policies.header import PolicyHeader
 from sim_training.policies.make import TrainablePolicy
 from sim_training.policies.protocol import LogProbReduction
 from sim_training.policy_loading import load_policy, with_chain_options
-from sim_training.train import EvaluationScore, Evaluator
+from sim_training.train import EvaluationScore
 
 logger = logging.getLogger(__name__)
 
@@ -117,30 +119,73 @@ def make_eval_env(
     """Return an environment that will run exactly the configured episodes."""
     n_envs = min(config.n_envs, config.n_episodes)
     seeds = SeedList(range(config.seed, config.seed + config.n_episodes))
-    return ChunkEnv(make_step_env(env, n_envs, threads), chunk_settings(header), seeds)
+    step_env = open_task(header, env, n_envs, threads)
+    try:
+        return ChunkEnv(step_env, chunk_settings(header), seeds)
+    except DppoError:
+        step_env.close()
+        raise
 
 
-def make_evaluator(
-    header: PolicyHeader, env: EnvConfig, config: EvalConfig, threads: int, world: World = ALONE
-) -> Evaluator:
-    """Return the function that scores policies during training, always on the same episodes.
+def open_task(header: PolicyHeader, env: EnvConfig, n_envs: int, threads: int) -> StepEnv:
+    """Return environments of a task that a policy can act in.
+
+    Raises:
+        ConfigError: the numbers that the task shows or takes mean something else to the policy.
+    """
+    step_env = make_step_env(env, n_envs, threads)
+    for what, mine, theirs in (
+        ("observation", header.observation_spec, step_env.observation_spec),
+        ("action", header.action_spec, step_env.action_spec),
+    ):
+        difference = first_difference(mine, theirs)
+        if difference:
+            step_env.close()
+            raise ConfigError(
+                f"task {env.name!r} has another {what} than the policy, which was trained on "
+                f"{header.task!r}: {difference}; leave env.name out, or use that task"
+            )
+    return step_env
+
+
+class TaskEvaluator:
+    """Scores policies during training, an `Evaluator`, always on the same episodes.
 
     With several processes each of them runs some of the episodes and all know the result.
     """
-    first, last = config.seed, config.seed + config.n_episodes
-    episodes = range(first + world.rank, last, world.size)
-    n_envs = -(-min(config.n_envs, config.n_episodes) // world.size)
-    step_env = make_step_env(env, n_envs, threads)
 
-    def score(policy: TrainablePolicy) -> EvaluationScore:
-        chunk_env = ChunkEnv(step_env, chunk_settings(header), SeedList(episodes))
-        part = evaluate_policy(policy, chunk_env, len(episodes))
-        result = part.joined(world.gather(part.episodes))
+    def __init__(
+        self,
+        header: PolicyHeader,
+        env: EnvConfig,
+        config: EvalConfig,
+        threads: int,
+        world: World = ALONE,
+    ) -> None:
+        """Open the simulator; `close` it when the run is over.
+
+        Raises:
+            ConfigError: the policy is of another task.
+        """
+        first, last = config.seed, config.seed + config.n_episodes
+        self._episodes = range(first + world.rank, last, world.size)
+        self._header, self._world = header, world
+        n_envs = -(-min(config.n_envs, config.n_episodes) // world.size)
+        self._step_env = open_task(header, env, n_envs, threads)
+
+    def __call__(self, policy: TrainablePolicy) -> EvaluationScore:
+        """Return metrics and rank of a policy."""
+        seeds = SeedList(self._episodes)
+        chunk_env = ChunkEnv(self._step_env, chunk_settings(self._header), seeds)
+        part = evaluate_policy(policy, chunk_env, len(self._episodes))
+        result = part.joined(self._world.gather(part.episodes))
         phases = sum(result.phase_reached().values())
         rank = (result.success_rate, result.mean(lambda e: e.reward), phases)
         return EvaluationScore(result.metrics(), rank)
 
-    return score
+    def close(self) -> None:
+        """Release the simulator."""
+        self._step_env.close()
 
 
 def run_evaluate(config: EvaluateConfig) -> int:

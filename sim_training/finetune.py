@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from sim_training.envs.chunk import ChunkEnv
 from sim_training.envs.make import EnvConfig, make_step_env
 from sim_training.envs.protocol import NominalEnv, StepEnv
 from sim_training.envs.seeds import SeedStream
-from sim_training.evaluate import chunk_settings, make_evaluator
+from sim_training.evaluate import TaskEvaluator, chunk_settings
 from sim_training.networks.critic import StateCritic
 from sim_training.networks.shape import PolicyShape
 from sim_training.policies.header import PolicyHeader
@@ -82,10 +83,12 @@ def _finetune(config: FinetuneConfig, step_env: StepEnv, world: World) -> Path:
     first_env = world.share(config.train.n_envs).first
     env = ChunkEnv(step_env, chunk_settings(header), SeedStream(run.seed, first_env))
     algorithm = Dppo(config.train, policy, critic, env, config.n_train_itr, run.seed, world)
-    evaluator = None
-    if run.val_freq:
-        evaluator = make_evaluator(header, config.env, config.eval, run.env_threads, world)
-    return TrainingLoop(run, algorithm, header, config, evaluator, world).run()
+    with ExitStack() as stack:
+        evaluator = None
+        if run.val_freq:
+            evaluator = TaskEvaluator(header, config.env, config.eval, run.env_threads, world)
+            stack.callback(evaluator.close)
+        return TrainingLoop(run, algorithm, header, config, evaluator, world).run()
 
 
 def _start(config: FinetuneConfig, step_env: StepEnv) -> tuple[PolicyHeader, TrainablePolicy]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,8 +53,9 @@ def _pretrain(config: PretrainConfig, world: World) -> Path:
     algorithm = DiffusionBc(
         config.train, policy, windows, validation, steps, run.seed, world, shift_px
     )
-    evaluator = _make_evaluator(config, header, world)
-    return TrainingLoop(run, algorithm, header, config, evaluator, world).run()
+    with ExitStack() as stack:
+        evaluator = _open_evaluator(config, header, world, stack)
+        return TrainingLoop(run, algorithm, header, config, evaluator, world).run()
 
 
 def train_steps(config: PretrainConfig, windows: WindowDataset) -> int:
@@ -169,9 +171,14 @@ def split_windows(
     return train, windows(cut, end, lengths[n_train:]) if held_out else None
 
 
-def _make_evaluator(config: PretrainConfig, header: PolicyHeader, world: World) -> Evaluator | None:
+def _open_evaluator(
+    config: PretrainConfig, header: PolicyHeader, world: World, stack: ExitStack
+) -> Evaluator | None:
     if config.run.val_freq == 0:
         return None
-    from sim_training.evaluate import make_evaluator
+    from sim_training.evaluate import TaskEvaluator
 
-    return make_evaluator(header, config.env, config.eval, config.run.env_threads, world)
+    threads = config.run.env_threads
+    evaluator = TaskEvaluator(header, config.env, config.eval, threads, world)
+    stack.callback(evaluator.close)
+    return evaluator

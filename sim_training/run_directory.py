@@ -31,8 +31,8 @@ _PACKAGES = ("torch", "numpy", "mujoco", "onnx", "onnxruntime")
 _MAX_DIFF_CHARACTERS = 200_000
 
 
-def open_run_directory(run: RunConfig, config: object) -> None:
-    """Create the run directory and write what describes the run.
+def open_run_directory(run: RunConfig) -> None:
+    """Create the run directory.
 
     Raises:
         RunDirectoryError: it holds something and `resume` is off, or is not a directory.
@@ -45,9 +45,14 @@ def open_run_directory(run: RunConfig, config: object) -> None:
             f"{folder} is not empty; continue it with --resume or choose another --run-dir"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    save_config(folder / "config.yaml", config)
-    (folder / "git.json").write_text(json.dumps(source_state(), indent=1) + "\n", encoding="utf-8")
     _open_console_log(folder / "console.log")
+
+
+def describe_run(run: RunConfig, config: object) -> None:
+    """Write what describes the run: its configuration, and the sources that run it."""
+    save_config(run.run_dir / "config.yaml", config)
+    state = json.dumps(source_state(), indent=1)
+    (run.run_dir / "git.json").write_text(state + "\n", encoding="utf-8")
 
 
 def open_metric_log(run: RunConfig, resumed: int | None, config: object) -> MetricLog:

@@ -34,7 +34,7 @@ from sim_training.interruption import StopRequest
 from sim_training.metrics import Histograms, MetricLog, Metrics
 from sim_training.policies.header import PolicyHeader
 from sim_training.policies.make import TrainablePolicy
-from sim_training.run_directory import open_metric_log, open_run_directory
+from sim_training.run_directory import describe_run, open_metric_log, open_run_directory
 from sim_training.run_progress import RunProgress
 
 logger = logging.getLogger(__name__)
@@ -138,8 +138,10 @@ class TrainingLoop:
         self._stop = StopRequest(world)
         self._elapsed_s = 0.0
         self._saved_at: int | None = None
-        world.on_main(lambda: open_run_directory(run, config))
+        world.on_main(lambda: open_run_directory(run))
         resumed = self._resume() if run.resume else None
+        # Not before: settings with which the run cannot go on have not run.
+        world.on_main(lambda: describe_run(run, config))
         self._log = open_metric_log(run, resumed, config) if world.is_main else MetricLog([])
 
     def run(self) -> Path:

@@ -5,7 +5,10 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sim_training.checks import require
+from sim_training.checks import require, require_at_least
+
+_STEEPEST = 100.0
+"""Rate of the clip's exponential whose numbers are still far from overflowing."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,15 @@ class DiffusionBcConfig:
     """Before this step (or epoch, see clock) the averaged weights are a plain copy."""
     bf16: bool = False
     """Run the network in bfloat16 (autocast); weights, loss and optimiser stay float32."""
+
+    def __post_init__(self) -> None:
+        """Check ranges that would otherwise fail only in mid-training."""
+        require_at_least(1, self, "batch_size", "steps_per_iteration", "update_ema_freq")
+        require(0.0 <= self.ema_decay < 1.0, f"ema_decay is {self.ema_decay}; it must be in [0, 1)")
+        require(
+            self.max_grad_norm is None or self.max_grad_norm > 0,
+            f"max_grad_norm is {self.max_grad_norm}; it must be positive, or null",
+        )
 
 
 @dataclass(frozen=True)
@@ -152,8 +164,9 @@ class DppoConfig:
     reward_scale_const: float = 1.0
     """Factor of the rewards, scaled or not."""
     truncation: Literal["bootstrap", "terminal", "reference"] = "bootstrap"
-    """At a time limit: bootstrap from the true last observation, count it as a terminal, or do
-    what the reference does (bootstrap from the next episode and run the recursion across)."""
+    """At a time limit: bootstrap from the true last observation, count it as a terminal (as the
+    reference does in gym, kitchen and furniture), or do what it does in robomimic: bootstrap from
+    the next episode and run the recursion across."""
 
     def __post_init__(self) -> None:
         """Check ranges that would otherwise fail only in mid-training."""
@@ -165,23 +178,26 @@ class DppoConfig:
             0.0 <= low < high <= 1.0,
             f"advantage quantiles are {low} and {high}; they need 0 <= lower < upper <= 1",
         )
-        for name in (
-            "n_envs",
-            "n_steps",
-            "update_epochs",
-            "batch_size",
-            "grad_accumulate",
-            "eta_update_interval",
-            "anneal_ft_steps_by",
-        ):
-            require(
-                getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1"
-            )
+        require_at_least(
+            1, self, "n_envs", "n_steps", "update_epochs", "batch_size", "grad_accumulate",
+            "eta_update_interval", "anneal_ft_steps_by",
+        )  # fmt: skip
         for name in ("anneal_ft_steps_every", "random_shift_px", "n_critic_warmup_itr"):
             require(
                 getattr(self, name) >= 0,
                 f"{name} is {getattr(self, name)}; it must not be negative",
             )
+        for name in (
+            "actor_max_grad_norm", "critic_max_grad_norm", "clip_vloss_coef", "reward_horizon",
+            "target_kl",
+        ):  # fmt: skip
+            value = getattr(self, name)
+            require(value is None or value > 0, f"{name} is {value}; it must be positive, or null")
+        require(
+            abs(self.clip_ploss_coef_rate) <= _STEEPEST,
+            f"clip_ploss_coef_rate is {self.clip_ploss_coef_rate}; it must lie between "
+            f"-{_STEEPEST:g} and {_STEEPEST:g}",
+        )
         require(
             0 < self.clip_ploss_coef_base <= self.clip_ploss_coef,
             f"clip_ploss_coef_base is {self.clip_ploss_coef_base} and clip_ploss_coef "

@@ -170,6 +170,8 @@ class DiffusionBc:
             )
         self.step = int(state["step"])
         self.optimizer.load_state_dict(dict(state["optimizer"]))
+        for group in self.optimizer.param_groups:
+            group["weight_decay"] = self.config.weight_decay
         self._generator.set_state(state["generator"])
 
     def _optimise(self) -> tuple[Tensor, float]:

@@ -23,14 +23,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from dppo_ros.core.errors import CheckpointError, ConfigError
+from dppo_ros.core.errors import CheckpointError
 from sim_training.algorithms.config import DppoConfig
 from sim_training.algorithms.learner import Learner
 from sim_training.algorithms.policy_objective import PolicyObjective
 from sim_training.algorithms.value_objective import ValueObjective
 from sim_training.checkpoint import load_module, module_tensors
+from sim_training.checks import require
 from sim_training.diffusion.exploration import ChainPlan
 from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.distributed import ALONE, World
@@ -79,13 +80,9 @@ class Dppo:
             world: the processes of the run.
 
         Raises:
-            ConfigError: the policy has nothing to fine-tune.
+            ConfigError: the policy has nothing to fine-tune, or shorter chunks than are to count.
         """
-        if policy.actor_ft is None or policy.ft_positions < 1:
-            raise ConfigError(
-                f"diffusion.ft_denoising_steps is {policy.ft_positions}; fine-tuning needs at "
-                "least 1"
-            )
+        actor = _trainable(policy, config)
         self.config = config
         self.policy = policy
         self.critic = critic
@@ -102,7 +99,7 @@ class Dppo:
             config.reward_horizon or policy.shape.act_steps, config.logprob_reduction
         )
         self._actor = Learner(
-            policy.actor_ft,
+            actor,
             config.actor_schedule,
             config.actor_weight_decay,
             config.actor_max_grad_norm,
@@ -339,3 +336,22 @@ def _chain_parts(
     if policy.eta is None:
         return plan, None
     return plan, Learner(policy.eta, config.eta_schedule, config.eta_weight_decay)
+
+
+def _trainable(policy: TrainablePolicy, config: DppoConfig) -> nn.Module:
+    """Return the network to fine-tune.
+
+    Raises:
+        ConfigError: there is none, or its chunks are shorter than what is to count of them.
+    """
+    require(
+        policy.ft_positions >= 1 and policy.actor_ft is not None,
+        f"diffusion.ft_denoising_steps is {policy.ft_positions}; fine-tuning needs at least 1",
+    )
+    require(
+        (config.reward_horizon or 1) <= policy.shape.horizon_steps,
+        f"train.reward_horizon is {config.reward_horizon} but the policy predicts "
+        f"{policy.shape.horizon_steps} actions; choose at most that many",
+    )
+    assert policy.actor_ft is not None
+    return policy.actor_ft

@@ -35,6 +35,7 @@ class Learner:
         self.module = module
         self._schedule = schedule
         self._max_grad_norm = max_grad_norm
+        self._weight_decay = weight_decay
         self.optimizer = torch.optim.AdamW(
             module.parameters(), lr=schedule.lr, weight_decay=weight_decay, fused=True
         )
@@ -61,5 +62,7 @@ class Learner:
         return self.optimizer.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned; settings stay those of this run."""
         self.optimizer.load_state_dict(dict(state))
+        for group in self.optimizer.param_groups:
+            group["weight_decay"] = self._weight_decay

@@ -29,7 +29,7 @@ from sim_training.diffusion.sampler import (
     step_numbers,
     step_with_eta,
 )
-from sim_training.diffusion.schedule import DenoisingSteps, cosine_schedule
+from sim_training.diffusion.schedule import DenoisingSteps, cosine_schedule, ddim_times
 from sim_training.networks.config import DiffusionNetworkConfig
 from sim_training.networks.features import ObservationLayout
 from sim_training.networks.layers import PreparedSteps
@@ -91,15 +91,17 @@ class DiffusionPolicy(nn.Module):
     def with_ddim(self, steps: int) -> DiffusionPolicy:
         """Return a policy that shares the networks and samples with this many DDIM steps.
 
-        As many of the last steps stay fine-tuned as before, at most all of them.
+        Fine-tuned are the steps whose noise levels were: those up to the time of the first
+        fine-tuned step, all where all were.
         """
-        fine_tuned = min(self.config.ft_denoising_steps, steps)
-        if self.config.ft_denoising_steps == self.config.chain_steps:
-            fine_tuned = steps
-        config = replace(
-            self.config, use_ddim=True, ddim_steps=steps, ft_denoising_steps=fine_tuned
-        )
-        return self.with_chain(config)
+        count = self.config.ft_denoising_steps
+        longer = replace(self.config, use_ddim=True, ddim_steps=steps, ft_denoising_steps=0)
+        fine_tuned = steps
+        if count < self.chain_steps:
+            tuned = self.tables.evaluation.time[self.chain_steps - count :]
+            times = ddim_times(longer.denoising_steps, steps, longer.timestep_spacing)
+            fine_tuned = int((times <= int(tuned.max())).sum()) if count else 0
+        return self.with_chain(replace(longer, ft_denoising_steps=fine_tuned))
 
     def with_eval_eta(self, eta: float | None) -> DiffusionPolicy:
         """Return a policy that shares the networks and evaluates with this eta; None: as it is."""

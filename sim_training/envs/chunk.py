@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dppo_ros.core.errors import ActionError, ConfigError
+from dppo_ros.core.errors import ActionError, CheckpointError, ConfigError
 from dppo_ros.core.normalizer import MinMaxNormalizer
 from sim_training.envs.pixels import ImageHistory, pixel_source
 from sim_training.envs.protocol import (
@@ -110,6 +110,11 @@ class ChunkEnv:
         return isinstance(self.step_env, SavableEnv)
 
     @property
+    def at_start(self) -> BoolArray:
+        """(n_envs,) whether the episode has not moved yet."""
+        return np.asarray(self._episode_steps == 0, dtype=bool)
+
+    @property
     def seed_of(self) -> IntArray:
         """(n_envs,) seed of the episode each environment is in."""
         return self._seed
@@ -183,6 +188,7 @@ class ChunkEnv:
             "phase": self._phase.copy(),
             "images": None if self._images is None else self._images.state_dict(),
             "simulator": simulator.state_dict() if isinstance(simulator, SavableEnv) else None,
+            "simulator_kind": type(simulator).__name__,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -190,7 +196,21 @@ class ChunkEnv:
 
         With a simulator that cannot be restored (`restorable` is False) only the seed stream
         continues; call `reset` before the next step.
+
+        Raises:
+            CheckpointError: it was another number of environments, or another simulator.
         """
+        if len(state["seed"]) != self.n_envs:
+            raise CheckpointError(
+                f"the checkpoint holds {len(state['seed'])} environments of this process but "
+                f"{self.n_envs} are configured (train.n_envs); resume with as many as before"
+            )
+        kind, saved = type(self.step_env).__name__, state.get("simulator_kind")
+        if state["simulator"] is not None and saved not in (None, kind):
+            raise CheckpointError(
+                f"the checkpoint holds episodes of {saved} but the environment is now {kind}; "
+                "resume with the env settings of the run"
+            )
         self.seeds.load_state_dict(state["seeds"])
         for name in (
             "history",

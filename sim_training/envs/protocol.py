@@ -45,10 +45,10 @@ class StepOutcome:
         terminated: (n_envs,) the task ended (success or failure).
         truncated: (n_envs,) the time limit was reached.
         info: per-environment arrays (n_envs,): always "success" (bool) and "phase" (int8, the
-            furthest phase of `StepEnv.phase_names` reached so far in the episode). Simulators in
-            processes of their own add "lost" (bool: the simulator failed and took the episode
-            with it, which `truncated` ends) and "diverged" (bool: truncated because a number was
-            not finite).
+            furthest phase of `StepEnv.phase_names` reached so far in the episode). Where it can
+            happen also "lost" (bool: a simulator in a process of its own failed and took the
+            episode with it, which `truncated` ends) and "diverged" (bool: truncated because the
+            physics broke down).
     """
 
     observation: Float32Array
@@ -217,6 +217,14 @@ class ChunkStep:
         """(n_envs,) an episode ended inside this chunk, for whatever reason."""
         return np.logical_or(self.terminated, self.truncated)
 
+    @property
+    def failed(self) -> BoolArray:
+        """(n_envs,) the simulator failed, and truncated the episode."""
+        failed = np.zeros(len(self.truncated), dtype=bool)
+        for name in ("lost", "diverged"):
+            failed |= self.info.get(name, False)
+        return failed & self.truncated
+
 
 @runtime_checkable
 class VectorEnv(Protocol):
@@ -241,6 +249,11 @@ class VectorEnv(Protocol):
     @property
     def restorable(self) -> bool:
         """Whether `load_state_dict` also restores episodes in progress."""
+        ...
+
+    @property
+    def at_start(self) -> BoolArray:
+        """(n_envs,) whether the episode has not moved yet."""
         ...
 
     def observe(self) -> Observation:

@@ -57,6 +57,7 @@ class RolloutBuffer:
         reward: (M, N) raw.
         terminated: (M, N) bool.
         truncated: (M, N) bool.
+        failed: (M, N) bool, truncated because the simulator failed, not by the time limit.
         first: (M, N) bool, step m begins an episode.
     """
 
@@ -67,6 +68,7 @@ class RolloutBuffer:
     reward: Tensor
     terminated: Tensor
     truncated: Tensor
+    failed: Tensor
     first: Tensor
 
 
@@ -89,5 +91,6 @@ def make_rollout_buffer(
         reward=torch.zeros(n_steps, n_envs, device=device),
         terminated=flags.clone(),
         truncated=flags.clone(),
+        failed=flags.clone(),
         first=flags.clone(),
     )

@@ -123,7 +123,8 @@ def make_experience(
     flat = {name: value.flatten(0, 1) for name, value in buffer.observation.items()}
     values = values_of(critic, flat).view(steps + 1, n_envs)
     final = torch.zeros(steps * n_envs, device=values.device)
-    if config.truncation == "bootstrap" and buffer.final.rows:
+    needed = config.truncation == "bootstrap" or bool(buffer.failed.any())
+    if needed and buffer.final.rows:
         rows = torch.tensor(buffer.final.rows, device=values.device)
         final[rows] = values_of(critic, buffer.final.stacked())
     values = world.gather_columns(values)
@@ -137,6 +138,7 @@ def make_experience(
         terminated=world.gather_columns(buffer.terminated),
         truncated=world.gather_columns(buffer.truncated),
         final_values=world.gather_columns(final.view(steps, n_envs)),
+        failed=world.gather_columns(buffer.failed),
     )
     advantage, returns = gae(inputs, config.gamma, config.gae_lambda, config.truncation)
     return Experience(

@@ -152,7 +152,7 @@ def collect_rollout(
     observation = env.reset() if start is None else start
     share = settings.world.share(env.n_envs * settings.world.size)
     statistics = EpisodeStatistics(env.n_envs)
-    buffer.first[0] = fresh
+    buffer.first[0] = torch.from_numpy(env.at_start)
     buffer.final.clear()
     sampling = simulating = 0.0
     steps = len(buffer.reward)
@@ -189,6 +189,7 @@ def _record(buffer: RolloutBuffer, m: int, outcome: ChunkStep) -> None:
     buffer.reward[m] = torch.from_numpy(outcome.reward)
     buffer.terminated[m] = torch.from_numpy(outcome.terminated)
     buffer.truncated[m] = torch.from_numpy(outcome.truncated)
+    buffer.failed[m] = torch.from_numpy(outcome.failed)
     if outcome.truncated.any():
         final = to_tensors(outcome.final_observation, buffer.reward.device)
         buffer.final.add(

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_LINEAR_RATE = 1e-6
+"""Below this the exponential between two clips is a straight line."""
+
 
 @dataclass(frozen=True)
 class ReturnInputs:
@@ -26,6 +29,7 @@ class ReturnInputs:
         terminated: the task ended at step m.
         truncated: the time limit was reached at step m (False where terminated).
         final_values: V of the true last observation; only read where truncated.
+        failed: truncated because the simulator failed; none where it cannot.
     """
 
     rewards: Tensor
@@ -34,6 +38,7 @@ class ReturnInputs:
     terminated: Tensor
     truncated: Tensor
     final_values: Tensor
+    failed: Tensor | None = None
 
 
 def gae(
@@ -49,6 +54,9 @@ def gae(
             the recursion is cut at every episode end. "terminal": a time limit counts as a
             terminal. "reference": the next recorded observation's value follows a time limit and
             the recursion runs on into the next episode, as the DPPO reference does.
+
+    An episode that a failing simulator ended says nothing about the task: its end is bootstrapped
+    and cut in every mode.
     """
     steps = len(inputs.rewards)
     following = torch.cat([inputs.values[1:], inputs.last_values.unsqueeze(0)])
@@ -59,6 +67,9 @@ def gae(
     elif truncation == "terminal":
         terminal = ended
     cut = inputs.terminated if truncation == "reference" else ended
+    if inputs.failed is not None:
+        following = torch.where(inputs.failed, inputs.final_values, following)
+        terminal, cut = terminal & ~inputs.failed, cut | inputs.failed
     delta = inputs.rewards + gamma * following * (~terminal) - inputs.values
     advantages = torch.zeros_like(delta)
     carry = torch.zeros_like(inputs.last_values)
@@ -71,12 +82,14 @@ def gae(
 def clip_coefficients(coef: float, base: float, rate: float, positions: int) -> Tensor:
     """Return the ratio clip of every fine-tuned position (K,), `base` first and `coef` last.
 
-    Exponential in between; with a single position it is `coef`.
+    Exponential in between, linear with a rate of 0; with a single position it is `coef`.
     """
     if positions == 1:
         return torch.tensor([coef])
     u = torch.linspace(0.0, 1.0, positions, dtype=torch.float64)
-    shape = torch.expm1(rate * u) / torch.expm1(torch.tensor(rate, dtype=torch.float64))
+    shape = u
+    if abs(rate) > _LINEAR_RATE:
+        shape = torch.expm1(rate * u) / torch.expm1(torch.tensor(rate, dtype=torch.float64))
     return (base + (coef - base) * shape).to(torch.float32)
 
 

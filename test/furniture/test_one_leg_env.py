@@ -227,3 +227,23 @@ def test_twin_cell_matches_the_environment() -> None:
     assert state.phase_name in ONE_LEG.phase_names
     assert state.joint_positions.shape == (7,)
     assert set(state.tag_from_part) == {"top", "leg1", "leg2", "leg3", "leg4", "obstacle"}
+
+
+@pytest.mark.parametrize("speed", [np.nan, 1e12])
+def test_a_cell_whose_physics_breaks_down_is_truncated_and_starts_anew(speed: float) -> None:
+    """MuJoCo itself puts such a cell back to the beginning of the model and goes on."""
+    env = make_mujoco_env(FurnitureConfig(), 3)
+    everyone, seeds = np.arange(3), np.array([1, 2, 3])
+    actions = expert_actions(env.reset(everyone, seeds))
+    expected = env.step(actions, np.ones(3, dtype=bool)).observation
+    env.reset(everyone, seeds)
+    env.simulator._qvel[1, env.simulator.layout.part_qvel["leg4"]] = speed
+    outcome = env.step(actions, np.ones(3, dtype=bool))
+    assert outcome.truncated.tolist() == outcome.info["diverged"].tolist() == [False, True, False]
+    assert not outcome.terminated.any() and not outcome.info["success"].any()
+    np.testing.assert_array_equal(outcome.observation[[0, 2]], expected[[0, 2]])
+    env.reset(np.array([1]), np.array([2]))
+    outcome = env.step(actions, np.array([False, True, False]))
+    assert not outcome.truncated.any()
+    np.testing.assert_array_equal(outcome.observation[1], expected[1])
+    env.close()

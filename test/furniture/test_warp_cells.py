@@ -30,7 +30,7 @@ from sim_training.envs.furniture.simulator import HeldParts
 from sim_training.envs.furniture.starts import sample_start
 from sim_training.envs.furniture.task import HeldPart
 from sim_training.envs.furniture.tasks import FurnitureConfig
-from sim_training.envs.furniture.warp_cells import DeviceMemory
+from sim_training.envs.furniture.warp_settings import DeviceMemory
 from sim_training.envs.furniture.warp_simulation import WarpSimulation
 from sim_training.envs.protocol import ChunkSteppable
 
@@ -237,7 +237,8 @@ def test_a_broken_cell_is_reported_ends_and_starts_anew(
     simulation.cells.data.qvel.assign(qvel)
     with caplog.at_level(logging.WARNING):
         outcomes = env.step_chunk(actions, np.ones(CELLS, dtype=bool))
-    assert outcomes[0].terminated.tolist() == [False, False, True, False]
+    assert outcomes[0].truncated.tolist() == [False, False, True, False]
+    assert outcomes[0].info["diverged"].tolist() == [False, False, True, False]
     assert not outcomes[0].info["success"].any()
     assert "cells [2] have coordinates that are not finite" in caplog.text
     assert np.isfinite(outcomes[-1].observation).all()

@@ -19,7 +19,7 @@ import torch
 from sim_training.algorithms.config import DppoConfig, ScheduleConfig
 from sim_training.algorithms.dppo import Dppo
 from sim_training.diffusion.config import DiffusionConfig
-from sim_training.envs.protocol import ChunkStep, Float32Array, Observation
+from sim_training.envs.protocol import BoolArray, ChunkStep, Float32Array, Observation
 from sim_training.networks.config import (
     CriticConfig,
     DiffusionMlpConfig,
@@ -47,6 +47,10 @@ class OneStepBandit:
         self.n_envs = n_envs
         self._random = np.random.default_rng(0)
         self._state = self._draw()
+
+    @property
+    def at_start(self) -> BoolArray:
+        return np.ones(self.n_envs, dtype=bool)
 
     def _draw(self) -> Float32Array:
         return self._random.uniform(-1.0, 1.0, (self.n_envs, 1, 2)).astype(np.float32)

@@ -162,6 +162,14 @@ def test_time_limits_are_truncations() -> None:
     assert outcome.ended.tolist() == [True, False]
 
 
+def test_it_tells_which_episodes_have_not_moved_yet() -> None:
+    env = wrap(CountingEnv([4, 8]))
+    env.reset()
+    assert env.at_start.tolist() == [True, True]
+    env.step(zeros(env))
+    assert env.at_start.tolist() == [True, False], "the first ended with the chunk"
+
+
 def test_history_repeats_the_first_frame_and_then_shifts() -> None:
     chunk_env = wrap(CountingEnv([9]), act_steps=1, cond_steps=3)
     assert (chunk_env.reset()["state"][0, :, 1] * 100).tolist() == [0, 0, 0]

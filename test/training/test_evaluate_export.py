@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from dppo_ros.core.bundle import load_bundle
 from dppo_ros.core.errors import BundleError, ConfigError
 from dppo_ros.core.runtime import PolicyRuntime
+from dppo_ros.core.spec import VectorSpec
 from dppo_ros.core.statistics import wilson_interval
 from sim_training.config import (
     EvalConfig,
@@ -126,7 +128,7 @@ def test_a_partly_fine_tuned_chain_exports_both_networks(
     run_dir = finetune_config.run.run_dir
     both = run_export(ExportConfig(policy=run_dir, out=tmp_path / "both"))
     PolicyRuntime(load_bundle(both))
-    shorter = run_export(ExportConfig(policy=run_dir, out=tmp_path / "short", ddim_steps=2))
+    shorter = run_export(ExportConfig(policy=run_dir, out=tmp_path / "short", ddim_steps=1))
     sizes = [(folder / "policy.onnx").stat().st_size for folder in (both, shorter)]
     assert sizes[0] > 1.5 * sizes[1]
 
@@ -181,3 +183,11 @@ def test_a_graph_that_is_not_the_policy_is_refused(pretrained: Path, tmp_path: P
         run_export(
             ExportConfig(policy=pretrained, out=tmp_path / "x", evaluation=tmp_path / "none.json")
         )
+
+
+def test_a_task_of_the_same_size_is_still_another_task(pretrained: Path) -> None:
+    header = load_policy(pretrained).header
+    names = replace(header.observation_spec.fields[0], components=("north", "east"))
+    other = VectorSpec((names, *header.observation_spec.fields[1:]))
+    with pytest.raises(ConfigError, match="'toy_reach' has another observation than the policy"):
+        make_eval_env(replace(header, observation_spec=other), ToyReachConfig(), EvalConfig(), 1)

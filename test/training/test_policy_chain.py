@@ -162,8 +162,29 @@ def test_changing_the_number_of_ddim_steps_keeps_the_networks() -> None:
     assert shorter.first_finetuned == 0
     assert shorter.actor_ft is policy.actor_ft
     assert policy.chain_steps == 5
-    partly = make(CHAINS["ddim"]).with_ddim(10)
-    assert partly.first_finetuned == 7
+
+
+@pytest.mark.parametrize(
+    ("chain", "steps", "fine_tuned"),
+    [
+        ("ddim", 10, 5),  # of 20 times, tuned at 8, 4, 0; now 18, 16, ... 0: 8, 6, 4, 2, 0
+        ("ddim", 2, 1),  # 10, 0
+        ("ddim_one", 10, 1),
+        ("ddpm", 3, 2),  # of 6 times, tuned at 3, 2, 1, 0; now 4, 2, 0
+        ("ddpm", 6, 4),
+        ("sample", 10, 6),  # tuned at 11, 7, 3; now 19, 17, ... 1
+        ("sample", 1, 0),  # 19 alone
+    ],
+)
+def test_another_number_of_steps_is_fine_tuned_at_the_noise_levels_that_were(
+    chain: str, steps: int, fine_tuned: int
+) -> None:
+    policy = make(CHAINS[chain])
+    other = policy.with_ddim(steps)
+    assert other.chain_steps - other.first_finetuned == fine_tuned
+    latest = int(policy.tables.evaluation.time[policy.first_finetuned])
+    assert (other.tables.evaluation.time[other.first_finetuned :] <= latest).all()
+    assert (other.tables.evaluation.time[: other.first_finetuned] > latest).all()
 
 
 def test_impossible_chains_are_refused() -> None:

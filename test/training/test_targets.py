@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,6 +83,20 @@ def test_gae_terminal_mode_counts_time_limits_as_terminals() -> None:
     as_terminal, _ = gae(inputs(truncated=(1,)), GAMMA, LAMBDA, "terminal")
     terminal, _ = gae(inputs(terminated=(1,)), GAMMA, LAMBDA)
     torch.testing.assert_close(as_terminal, terminal)
+
+
+@pytest.mark.parametrize("truncation", ["bootstrap", "terminal", "reference"])
+def test_gae_bootstraps_where_the_simulator_failed_in_every_mode(truncation: str) -> None:
+    failed = torch.zeros(3, 1, dtype=torch.bool)
+    failed[1] = True
+    advantages, _ = gae(replace(inputs(truncated=(1,)), failed=failed), GAMMA, LAMBDA, truncation)
+    torch.testing.assert_close(advantages, column(0.576, -11.7, 9.0))
+
+
+def test_clip_coefficients_of_rate_zero_are_linear() -> None:
+    clip = clip_coefficients(0.01, 0.001, 0.0, 4)
+    assert clip.tolist() == pytest.approx([0.001, 0.004, 0.007, 0.01])
+    assert clip_coefficients(0.01, 0.001, 1e-5, 4).tolist() == pytest.approx(clip.tolist(), 1e-4)
 
 
 def test_clip_coefficients_run_from_base_to_full() -> None:

@@ -187,3 +187,27 @@ def test_ctrl_c_writes_a_checkpoint_and_exits_130(tmp_path: Path, toy_dataset: P
     assert process.returncode == 130, errors
     assert "--resume" in errors
     assert len(list((run_dir / "checkpoints").glob("step_*/state.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"run": {"save_freq": 0}}, "save_freq is 0; it must be at least 1"),
+        ({"run": {"env_threads": 0}}, "env_threads is 0; it must be at least 1"),
+        ({"eval": {"n_envs": 0}}, "n_envs is 0; it must be at least 1"),
+        ({"eval": {"seed": -5}}, "seed is -5; it must be at least 0"),
+        ({"eval": {"n_episodes": 0}}, "n_episodes is 0; it must be at least 1"),
+        ({"train": {"reward_horizon": -1}}, "reward_horizon is -1; it must be positive"),
+        ({"train": {"actor_max_grad_norm": -1.0}}, "actor_max_grad_norm is -1.0; it must be"),
+        ({"train": {"clip_vloss_coef": -0.2}}, "clip_vloss_coef is -0.2; it must be positive"),
+        ({"train": {"clip_ploss_coef_rate": 1000.0}}, "clip_ploss_coef_rate is 1000.0; it must"),
+        ({"n_train_itr": 0}, "n_train_itr is 0; it must be at least 1"),
+        ({"train_episode_steps": 0}, "train_episode_steps is 0; it must be at least 1"),
+    ],
+)
+def test_values_that_would_fail_in_mid_training_are_refused(
+    changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        merge(FinetuneConfig(), changes)
+    assert message in str(caught.value)

@@ -67,6 +67,30 @@ def test_finetuning_resumes_bit_equal(
     assert losses(config.run.run_dir) == losses(other)
 
 
+def test_a_resume_with_settings_that_do_not_fit_is_refused_and_changes_nothing(
+    finetune_config: FinetuneConfig, change: Change
+) -> None:
+    config = change(finetune_config, train__reset_at_iteration=False, n_train_itr=1)
+    run_finetune(config)
+    described = (config.run.run_dir / "config.yaml").read_text()
+    again = change(config, run__resume=True, n_train_itr=2)
+    more = change(again, train__n_envs=config.train.n_envs + 1)
+    with pytest.raises(CheckpointError, match=r"configured \(train.n_envs\); resume with as many"):
+        run_finetune(more)
+    with pytest.raises(CheckpointError, match="episodes of ToyReachEnv but the environment is now"):
+        run_finetune(change(again, env__remote=True))
+    assert (config.run.run_dir / "config.yaml").read_text() == described
+
+
+def test_a_resume_takes_the_weight_decay_that_is_set(
+    pretrain_config: PretrainConfig, change: Change
+) -> None:
+    run_pretrain(change(pretrain_config, n_train_steps=20, train__weight_decay=0.0))
+    decayed = change(pretrain_config, train__weight_decay=0.5, run__resume=True)
+    state = load_checkpoint(run_pretrain(decayed)).training["algorithm"]["optimizer"]
+    assert state["param_groups"][0]["weight_decay"] == 0.5
+
+
 def test_a_killed_run_loses_at_most_the_interval(
     pretrain_config: PretrainConfig, change: Change
 ) -> None:
@@ -203,3 +227,5 @@ def test_misfitting_finetuning_is_refused(finetune_config: FinetuneConfig, chang
         run_finetune(change(finetune_config, act_steps=5))
     with pytest.raises(ConfigError, match="needs at least 1"):
         run_finetune(change(finetune_config, diffusion__ft_denoising_steps=0))
+    with pytest.raises(ConfigError, match="reward_horizon is 5 but the policy predicts 4"):
+        run_finetune(change(finetune_config, train__reward_horizon=5))

@@ -35,8 +35,8 @@ SimulatorT = TypeVar("SimulatorT", bound=CellSimulator)
 class FurnitureEnv(Generic[SimulatorT]):
     """A furniture task, a ``StepEnv`` (see ``sim_training.envs.protocol``).
 
-    Reward: +1 when a pair of parts is first joined. ``terminated`` when all are (if configured) or
-    when a cell's physics became non-finite; ``truncated`` at the time limit.
+    Reward: +1 when a pair of parts is first joined. ``terminated`` when all are (if configured);
+    ``truncated`` at the time limit, and, with ``info["diverged"]``, where physics broke down.
 
     Args:
         config: the task and its settings.
@@ -139,16 +139,21 @@ class FurnitureEnv(Generic[SimulatorT]):
         reward = np.zeros(self.n_envs, dtype=np.float32)
         reward[ids] = self._take_in(ids, states)
         success = self._progress.success
-        terminated = np.zeros(self.n_envs, dtype=bool)
-        terminated[ids] = ~states.finite | (success[ids] & self.config.terminate_on_success)
-        truncated = np.zeros(self.n_envs, dtype=bool)
-        truncated[ids] = (self._steps[ids] >= self.max_episode_steps) & ~terminated[ids]
+        diverged, terminated, truncated = np.zeros((3, self.n_envs), dtype=bool)
+        diverged[ids] = ~states.finite
+        terminated[ids] = states.finite & success[ids] & self.config.terminate_on_success
+        ends = ~states.finite | (self._steps[ids] >= self.max_episode_steps)
+        truncated[ids] = ends & ~terminated[ids]
         return StepOutcome(
             observation=self._observation.copy(),
             reward=reward,
             terminated=terminated,
             truncated=truncated,
-            info={"success": success, "phase": self._progress.phase.copy()},
+            info={
+                "success": success,
+                "phase": self._progress.phase.copy(),
+                "diverged": diverged,
+            },
         )
 
     def _take_in(self, ids: IntArray, states: CellStates) -> Float32Array:

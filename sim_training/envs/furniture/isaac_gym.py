@@ -228,18 +228,15 @@ class IsaacGymEnv(FurnitureEnv[IsaacGymSimulation]):
     def step(self, actions: Float32Array, active: BoolArray) -> StepOutcome:
         """One control step, see `FurnitureEnv.step`.
 
-        Lost episodes are truncated with `info["lost"]`, those whose numbers were not finite with
-        `info["diverged"]`; neither is a failure of the task.
+        Lost episodes are truncated with `info["lost"]`; they are no failure of the task.
         """
         outcome = super().step(actions, active)
         lost = active & self.simulator.lost
-        success = outcome.info["success"] & self.config.terminate_on_success
-        diverged = outcome.terminated & ~success & ~lost
         return replace(
             outcome,
-            terminated=outcome.terminated & ~lost & ~diverged,
-            truncated=(outcome.truncated & ~lost) | lost | diverged,
-            info={**outcome.info, "lost": lost, "diverged": diverged},
+            terminated=outcome.terminated & ~lost,
+            truncated=outcome.truncated | lost,
+            info={**outcome.info, "lost": lost, "diverged": outcome.info["diverged"] & ~lost},
         )
 
 

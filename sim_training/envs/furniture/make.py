@@ -38,8 +38,10 @@ def make_furniture_env(config: FurnitureConfig, n_envs: int, threads: int = 1) -
         from sim_training.envs.furniture.chunk_env import ChunkFurnitureEnv
         from sim_training.envs.furniture.warp_simulation import WarpSimulation
 
-        rate = config.control_rate_hz
-        return ChunkFurnitureEnv(config, WarpSimulation(config.task, n_envs, control_rate_hz=rate))
+        simulation = WarpSimulation(
+            config.task, n_envs, memory=config.warp, control_rate_hz=config.control_rate_hz
+        )
+        return ChunkFurnitureEnv(config, simulation)
     if config.simulator == "isaac_gym":
         from sim_training.envs.furniture.isaac_gym import make_isaac_env
 

@@ -62,7 +62,7 @@ class RandomisationConfig:
     """Chance per part and step that its pose freezes; [0, 0.2]. Measured: leg 4 hidden in 2 to
     22 % of an episode's steps."""
     part_dropout_steps: int = 7
-    """Longest freeze, control steps of 0.1 s, uniform from 1; [1, 50]. Measured: 0.7 s and 2 s."""
+    """Longest freeze, control steps, uniform from 1; [1, 50]. Measured, at 10 Hz: 0.7 s and 2 s."""
     robot_noise_m: float = 0.0
     """Noise of the tool position, m; [0, 0.01]. Assumed: a Panda repeats to 0.1 mm."""
     robot_noise_rad: float = 0.0

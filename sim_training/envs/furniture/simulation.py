@@ -37,6 +37,9 @@ from sim_training.envs.furniture.task import CONTROL_RATE_HZ, CellStates, Furnit
 from sim_training.envs.furniture.view import CellView
 from sim_training.envs.protocol import BoolArray, IntArray
 
+_START_TIME_S = 1.0
+"""Clock of a cell at its start; MuJoCo's own resets begin at 0."""
+
 
 @dataclass(frozen=True)
 class Coordinates:
@@ -95,6 +98,8 @@ class MujocoSimulation:
         self._site_pos, self._site_mat = bind("site_xpos"), bind("site_xmat")
         self._wrenches = bind("xfrc_applied")
         self._anchors, self._axes = bind("xanchor"), bind("xaxis")
+        self._time = bind("time").reshape(n_envs)
+        self._due_time = np.zeros(n_envs)
         self._gripper_closed = np.zeros(n_envs, dtype=bool)
         self._properties = MujocoProperties(self.model, self._batch, task.parts)
 
@@ -102,6 +107,7 @@ class MujocoSimulation:
         """Put the given cells into start states, gripper open, everything at rest."""
         self._properties.apply(env_ids, [start.properties for start in starts])
         self._batch.reset(env_ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        self._time[env_ids] = self._due_time[env_ids] = _START_TIME_S
         for env_id, start in zip(env_ids, starts, strict=True):
             self._qpos[env_id] = self.layout.start_qpos(start)
             self._ctrl[env_id, ARM] = start.arm_joints
@@ -200,6 +206,7 @@ class MujocoSimulation:
         """Step the given cells; poses and velocities are current afterwards."""
         if len(env_ids):
             self._batch.step(env_ids, nstep=physics_steps, stage=mujoco.mjtStage.mjSTAGE_VEL)
+            self._due_time[env_ids] += physics_steps * self.options.timestep_s
 
     def _push(self, env_ids: IntArray, wrenches: FloatArray) -> int:
         """Apply wrenches (m, parts, 6) for ``PUSH_DURATION_S``; returns the physics steps made."""
@@ -239,8 +246,14 @@ class MujocoSimulation:
         return Coordinates(self._qpos[env_id].copy(), self._mocap_pos[env_id].copy())
 
     def is_finite(self, env_ids: IntArray) -> BoolArray:
-        """Which of the given cells still hold finite states, (m,)."""
-        return np.isfinite(self._qpos[env_ids]).all(axis=-1)
+        """Which of the given cells still hold the states that physics led to, (m,).
+
+        MuJoCo puts a cell in which a number is not finite, or too large, back to the beginning of
+        the model, its clock included, and goes on.
+        """
+        finite = np.isfinite(self._qpos[env_ids]).all(axis=-1)
+        late_s = np.abs(self._time[env_ids] - self._due_time[env_ids])
+        return np.asarray(finite & (late_s < 0.5 * self.options.timestep_s))
 
     def copy_data(self, env_id: int, into: mujoco.MjData | None = None) -> mujoco.MjData:
         """Everything MuJoCo knows about one cell, also what sleeps; overwrites `into` if given."""

@@ -15,6 +15,7 @@ from sim_training.envs.furniture.randomisation import RandomisationConfig
 from sim_training.envs.furniture.round_table.task import ROUND_TABLE
 from sim_training.envs.furniture.starts import DISTRIBUTIONS, START_RANGES
 from sim_training.envs.furniture.task import CONTROL_RATE_HZ, FurnitureTask
+from sim_training.envs.furniture.warp_settings import DeviceMemory
 
 TASKS = {task.name: task for task in (ONE_LEG, LAMP, ROUND_TABLE)}
 """Task name -> task."""
@@ -38,6 +39,7 @@ class FurnitureConfig:
         terminate_on_success: end the episode when assembled; the reference runs on to the limit.
         simulator: ``mujoco`` runs anywhere; ``warp`` is for thousands of cells on a GPU;
             ``isaac_gym`` runs in an interpreter of its own.
+        warp: room on the device, for that simulator.
         isaac: how the Isaac Gym worker runs, for that simulator.
         randomisation: what differs from the nominal cell; nothing by default.
         control_rate_hz: control steps per second; policies are trained at 10. The time limit stays
@@ -50,6 +52,7 @@ class FurnitureConfig:
     max_episode_steps: int | None = None
     terminate_on_success: bool = True
     simulator: Literal["mujoco", "warp", "isaac_gym"] = "mujoco"
+    warp: DeviceMemory = field(default_factory=DeviceMemory)
     isaac: IsaacGymSettings = field(default_factory=IsaacGymSettings)
     randomisation: RandomisationConfig = field(default_factory=RandomisationConfig)
     control_rate_hz: float = CONTROL_RATE_HZ

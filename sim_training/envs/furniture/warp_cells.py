@@ -23,20 +23,8 @@ from sim_training.envs.furniture import warp_kernels as kernels
 from sim_training.envs.furniture.layout import CellLayout, qpos_from_pose
 from sim_training.envs.furniture.simulator import HeldParts
 from sim_training.envs.furniture.warp_properties import CELL_FIELDS
+from sim_training.envs.furniture.warp_settings import DeviceMemory
 from sim_training.envs.protocol import BoolArray, IntArray
-
-
-@dataclass(frozen=True)
-class DeviceMemory:
-    """Room for contacts on the device; MuJoCo Warp cannot make more while it runs.
-
-    Attributes:
-        contacts: candidates for contact of a cell on average; all cells share n times as many.
-        constraints: constraint rows of a cell at most.
-    """
-
-    contacts: int = 192
-    constraints: int = 640
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,13 @@ from sim_training.envs.furniture.task import CONTROL_RATE_HZ, CellStates, Furnit
 from sim_training.envs.furniture.view import CellView
 from sim_training.envs.furniture.warp_cells import (
     SHARED_OVERFLOW,
-    DeviceMemory,
     WarpCells,
     choose_device,
     overflowed,
 )
 from sim_training.envs.furniture.warp_kernels import ROBOT_NUMBERS
 from sim_training.envs.furniture.warp_properties import PropertyRows
+from sim_training.envs.furniture.warp_settings import DeviceMemory
 from sim_training.envs.protocol import BoolArray, IntArray
 
 logger = logging.getLogger(__name__)
@@ -256,12 +256,15 @@ class WarpSimulation:
         if (bits[ids] & SHARED_OVERFLOW).any():
             raise ConfigError(
                 f"more than {memory.contacts * self.n_envs} contact candidates in {self.n_envs} "
-                "cells: the device has no room for them and the physics would be wrong; give "
-                f"DeviceMemory more than {memory.contacts} contacts for each cell"
+                "cells: the device has no room for them and the physics would be wrong; set "
+                f"env.warp.contacts to more than {memory.contacts} for each cell"
             )
         fresh = ~self._lost[ids]
         for what, flags in (
-            (f"need more than {memory.constraints} constraint rows (DeviceMemory)", crowded),
+            (
+                f"need more than {memory.constraints} constraint rows (env.warp.constraints)",
+                crowded,
+            ),
             ("have coordinates that are not finite", broken & ~crowded),
         ):
             if (flags & fresh).any():

@@ -50,11 +50,12 @@ class IsaacCells:
     """
 
     def __init__(self, settings: CellSettings, n_envs: int) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="isaac_cells_")
-        self.settings = _choose_shapes(settings, self._folder.name)
-        self.uses_meshes = self.settings is not settings
         self.n_envs = n_envs
-        self._gym = GymCells(self.settings, n_envs)
+        # Only until the assets are loaded: a worker that is killed leaves nothing behind.
+        with tempfile.TemporaryDirectory(prefix="isaac_cells_") as folder:
+            self.settings = _choose_shapes(settings, folder)
+            self._gym = GymCells(self.settings, n_envs)
+        self.uses_meshes = self.settings is not settings
         device = self._gym.device
         robot = self.settings.robot
         names = self._gym.joint_names
@@ -173,7 +174,6 @@ class IsaacCells:
     def close(self) -> None:
         """Destroy the simulation."""
         self._gym.close()
-        self._folder.cleanup()
 
     def _place_all(
         self, env_ids: np.ndarray, arm_joints: np.ndarray, object_poses: np.ndarray
