@@ -258,7 +258,7 @@ def test_too_little_room_for_constraints_ends_the_episode(
     )
     actions = EXPERTS[env.name](env.reset(np.array([0]), np.array([0])))
     with caplog.at_level(logging.WARNING):
-        assert env.step(actions, np.array([True])).terminated.all()
+        assert env.step(actions, np.array([True])).truncated.all()
     assert "need more than 48 constraint rows" in caplog.text
 
 
