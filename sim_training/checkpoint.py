@@ -149,6 +149,11 @@ def find_checkpoint(path: Path, prefer_best: bool = True) -> Path:
     if prefer_best and (best / "state.json").is_file():
         return best
     numbered = numbered_checkpoints(path)
+    if not numbered and (path / "bundle.json").is_file():
+        raise CheckpointError(
+            f"{path} is a policy bundle, which holds no weights to load here; give the run "
+            "directory that it was exported from (`dppo robustness` takes bundles)"
+        )
     if not numbered:
         raise CheckpointError(
             f"{path} holds no checkpoint; give a run directory written by `dppo pretrain` or "

@@ -8,6 +8,7 @@ why), 130 interrupted (training has saved a checkpoint), 141 nobody reads the ou
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import logging
 import sys
@@ -52,8 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"dppo: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt as stop:
-        print(f"dppo: {stop or 'interrupted'}", file=sys.stderr)
+        print(f"dppo: {str(stop) or 'interrupted'}", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"dppo: {error.filename}: {error.strerror}; choose another path", file=sys.stderr)
+        return EXIT_BAD_INPUT
 
 
 def _dispatch(words: list[str]) -> int:
@@ -278,7 +284,12 @@ def _demo(words: list[str]) -> int:
 def _doctor(words: list[str]) -> int:
     from sim_training.doctor import run_doctor
 
-    return int(run_doctor(json="--json" in words))
+    # With the standard library alone: this is the command for machines where things are missing.
+    parser = argparse.ArgumentParser(
+        "dppo doctor", description="Tell what this machine can run, what is missing, how to get it."
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, no table")
+    return int(run_doctor(json=parser.parse_args(words).json))
 
 
 def _compare(words: list[str]) -> int:

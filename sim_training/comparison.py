@@ -29,7 +29,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from dppo_ros.core.errors import DataError
+from dppo_ros.core.errors import DataError, unknown_name_message
+from sim_training.checks import require_at_least
 from sim_training.metrics import read_metrics
 from sim_training.success_curves import (
     COLOURS,
@@ -40,6 +41,9 @@ from sim_training.success_curves import (
 
 FloatArray = NDArray[np.float64]
 _POINTS = 200
+
+_LARGE = 100.0
+"""Returns from here on are shown as whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,10 @@ class CompareConfig:
     """Picture to write; a JSON file with the numbers is written beside it."""
     json: bool = False
     """Print JSON instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check the window."""
+        require_at_least(1, self, "window")
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,10 @@ def run_compare(config: CompareConfig) -> int:
             'nothing to compare; give --groups "LABEL=PATTERN", as in "DPPO=runs/hopper_dppo_*"'
         )
     starts = dict(_labelled(text) for text in config.starts)
+    labels = [_labelled(text)[0] for text in config.groups]
+    for label in starts:
+        if label not in labels:
+            raise DataError(unknown_name_message("label in --starts", label, labels))
     if config.success:
         return _compare_success(config, starts)
     groups = [_read_group(text, config, starts) for text in config.groups]
@@ -133,7 +145,7 @@ def _compare_success(config: CompareConfig, starts: dict[str, str]) -> int:
     for text in config.groups:
         label, runs = _find_runs(text)
         start = Path(starts[label]) if label in starts else None
-        groups.append(read_success_group(label, runs, start, max(config.window, 1)))
+        groups.append(read_success_group(label, runs, start, config.window))
     lines = write_success_curves(groups, config.title, config.out)
     if config.json:
         print(config.out.with_suffix(".json").read_text(encoding="utf-8"), end="")
@@ -192,8 +204,14 @@ def _read_group(text: str, config: CompareConfig, starts: dict[str, str]) -> Gro
 def _read_curve(run: Path, config: CompareConfig) -> tuple[FloatArray, FloatArray]:
     rows = [row for row in read_metrics(run / "metrics.jsonl") if config.metric in row]
     if not rows or STEP not in rows[0]:
+        known = sorted({name for row in read_metrics(run / "metrics.jsonl") for name in row})
         raise DataError(
-            f"{run} has no {config.metric!r} over {STEP!r}; choose --metric among its metrics"
+            f"{run} has no {config.metric!r} over {STEP!r}; "
+            + (
+                f"choose --metric among {', '.join(known)}"
+                if known
+                else "it has logged nothing: leave it out of the pattern"
+            )
         )
     steps = np.array([row[STEP] for row in rows], dtype=np.float64)
     values = np.array([row[config.metric] for row in rows], dtype=np.float64)
@@ -204,7 +222,7 @@ def _running_mean(values: FloatArray, window: int) -> FloatArray:
     """Return the mean of each value and the up to `window` - 1 values before it."""
     total = np.concatenate([[0.0], np.cumsum(values)])
     end = np.arange(1, len(values) + 1)
-    begin = np.maximum(end - max(window, 1), 0)
+    begin = np.maximum(end - window, 0)
     return (total[end] - total[begin]) / (end - begin)
 
 
@@ -254,21 +272,26 @@ def _draw(groups: Sequence[Group], config: CompareConfig) -> None:
     figure.savefig(config.out, dpi=130, metadata={"Software": None})
 
 
+def _number(value: float, sign: str = "") -> str:
+    """Return a return with as many decimals as its size asks for: 2421, 0.45."""
+    return format(value, f"{sign}.0f" if abs(value) >= _LARGE else f"{sign}.3g")
+
+
 def _print(summary: Sequence[dict[str, Any]], title: str) -> None:
     table = Table(title=title, title_justify="left")
     for name in ("method", "seeds", "env steps", "start", "final (95 % t)", "gain", "p"):
         table.add_column(name, justify="left" if name == "method" else "right")
     for row in summary:
         half = row.get("final_pm")
-        final = "-" if "final" not in row else f"{row['final']:.0f}"
-        final += "" if half is None else f" +- {half:.0f}"
+        final = "-" if "final" not in row else _number(row["final"])
+        final += "" if half is None else f" +- {_number(half)}"
         table.add_row(
             row["label"],
             str(row["seeds"]),
             f"{row['env_steps']:,}",
-            "-" if row["start"] is None else f"{row['start']:.0f}",
+            "-" if row["start"] is None else _number(row["start"]),
             final,
-            f"{row['gain']:+.0f}" if "gain" in row else "-",
+            _number(row["gain"], "+") if "gain" in row else "-",
             f"{row['p_value']:.2g}" if row.get("p_value") is not None else "-",
         )
     Console().print(table)

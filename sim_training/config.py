@@ -143,6 +143,14 @@ class PretrainConfig:
         _require_chunk(self.act_steps, self.horizon_steps)
         require_at_least(1, self, "n_train_steps")
         require(
+            self.observation_clip > 0,
+            f"observation_clip is {self.observation_clip}; it must be positive",
+        )
+        require(
+            self.max_n_episodes is None or self.max_n_episodes >= 1,
+            f"max_n_episodes is {self.max_n_episodes}; it must be at least 1, or null for all",
+        )
+        require(
             1 <= self.img_cond_steps <= self.cond_steps,
             f"img_cond_steps is {self.img_cond_steps} but cond_steps is {self.cond_steps}; choose "
             "1 <= img_cond_steps <= cond_steps",
@@ -220,7 +228,8 @@ class EvaluateConfig:
     """None: the task the policy was trained on."""
     eval: EvalConfig = field(default_factory=EvalConfig)
     out: Path | None = None
-    """Folder for evaluation.json and videos; None: `eval` inside the run directory."""
+    """Folder for evaluation.json and videos; None: in `eval` of the run directory, in `eval/other`
+    with options under which the policy is not itself (base policy, noise, another chain)."""
     weights: Literal["auto", "ema", "model"] = "auto"
     """Pre-trained policies hold averaged (ema) and raw (model) weights; auto takes ema."""
     use_base_policy: bool = False
@@ -261,13 +270,19 @@ class ExportConfig:
     """Of the large weight matrices; int8 is several times faster and changes the actions by what
     the manifest's `parity` says."""
     evaluation: Path | None = None
-    """evaluation.json to store in the bundle."""
+    """evaluation.json to store in the bundle, of this very policy; None: the one that `dppo eval`
+    has left in the run directory, if any."""
     weights: Literal["auto", "ema", "model"] = "auto"
     """Averaged (ema) or raw (model) weights of a pre-trained policy; auto takes ema."""
     overwrite: bool = False
     """Replace a bundle that is there."""
     from_bundle: Path | None = None
     """Bundle to copy with guidance added, for real-time chunking; needs no checkpoint."""
+
+    def __post_init__(self) -> None:
+        """Check the chain."""
+        if self.ddim_steps is not None:
+            require_at_least(1, self, "ddim_steps")
 
 
 def _require_chunk(act_steps: int, horizon_steps: int) -> None:

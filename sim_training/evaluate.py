@@ -21,7 +21,6 @@ import torch
 from dppo_ros.core.errors import ConfigError, DppoError
 from dppo_ros.core.spec import first_difference
 from dppo_ros.html_page import write_whole
-from sim_training.checkpoint import find_checkpoint
 from sim_training.config import EvalConfig, EvaluateConfig
 from sim_training.config_file import to_plain
 from sim_training.distributed import ALONE, World
@@ -30,6 +29,7 @@ from sim_training.envs.make import EnvConfig, make_env_config, make_step_env
 from sim_training.envs.protocol import ChunkStep, Float32Array, IntArray, Observation, StepEnv
 from sim_training.envs.seeds import SeedList
 from sim_training.episodes import Act, EpisodeNoise, run_episodes
+from sim_training.evaluation_folder import evaluation_folder, variant_name, weights_hash
 from sim_training.evaluation_result import EvaluationResult, print_result
 from sim_training.networks.observation import to_tensors
 from sim_training.policies.header import PolicyHeader
@@ -193,6 +193,8 @@ def run_evaluate(config: EvaluateConfig) -> int:
     if config.torch_threads > 0:
         torch.set_num_threads(config.torch_threads)
     loaded = load_policy(config.policy, config.weights)
+    folder = config.out or evaluation_folder(loaded.checkpoint.path, _variant(config))
+    folder.mkdir(parents=True, exist_ok=True)
     policy, header = loaded.policy, loaded.header
     policy = with_chain_options(policy, config.ddim_steps, config.eta)
     env_config = config.env if config.env is not None else make_env_config(header.env)
@@ -203,12 +205,11 @@ def run_evaluate(config: EvaluateConfig) -> int:
         )
     finally:
         env.close()
-    folder = config.out or _default_folder(find_checkpoint(config.policy))
-    folder.mkdir(parents=True, exist_ok=True)
     report = {
         **result.to_json(),
         "env": header.env if config.env is None else to_plain(config.env),
         "checkpoint": loaded.checkpoint.path.name,
+        "weights_sha256": weights_hash(loaded.checkpoint.path),
         "iteration": loaded.checkpoint.iteration,
         "weights": loaded.weights,
         "finetuned": header.finetuned,
@@ -223,6 +224,12 @@ def run_evaluate(config: EvaluateConfig) -> int:
         if film is not None:
             _write(path, {**report, "film": film})
     return 0
+
+
+def _variant(config: EvaluateConfig) -> str:
+    return variant_name(
+        config.ddim_steps, config.eta, config.weights, config.stochastic, config.use_base_policy
+    )
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:
@@ -259,7 +266,3 @@ def _film(
         print(folder / f"episode_{film.seed}.mp4")
     print(folder / report["strip"])
     return report
-
-
-def _default_folder(checkpoint: Path) -> Path:
-    return checkpoint.parent.parent / "eval" / checkpoint.name

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,16 @@ from dppo_ros.core.manifest import ActionEnvelope, BundleManifest, DenoisingSett
 from sim_training.config import ExportConfig
 from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.envs.make import SIMULATORS
+from sim_training.evaluation_folder import (
+    difference,
+    evaluation_folder,
+    variant_name,
+    weights_hash,
+)
 from sim_training.policy_loading import LoadedPolicy
 from sim_training.run_directory import git_output
+
+logger = logging.getLogger(__name__)
 
 
 def make_manifest(
@@ -36,7 +45,7 @@ def make_manifest(
         parity: result of `measure_parity`.
 
     Raises:
-        ConfigError: the evaluation named by the user does not exist.
+        ConfigError: the evaluation named by the user does not exist, or is of another policy.
     """
     header, diffusion = loaded.header, policy.config
     envelope = {key: np.array(header.envelope[key], np.float64) for key in header.envelope}
@@ -70,7 +79,7 @@ def make_manifest(
         git_commit=git_output(Path(__file__).resolve().parent, "rev-parse", "HEAD") or "unknown",
         data_hash=header.data_hash or "unknown",
         parity=parity,
-        evaluation=_evaluation_record(config, loaded),
+        evaluation=_evaluation_record(config, loaded, policy),
     )
 
 
@@ -105,14 +114,46 @@ def _without_machine(value: Any) -> Any:  # noqa: ANN401  (any YAML value)
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
-def _evaluation_record(config: ExportConfig, loaded: LoadedPolicy) -> dict[str, Any] | None:
-    folder = loaded.checkpoint.path
-    default = folder.parent.parent / "eval" / folder.name / "evaluation.json"
+def _evaluation_record(
+    config: ExportConfig, loaded: LoadedPolicy, policy: DiffusionPolicy
+) -> dict[str, Any] | None:
+    """Return the summary of the policy's evaluation, None where there is none.
+
+    Raises:
+        ConfigError: the one named by the user is none, or of another policy.
+    """
+    variant = variant_name(config.ddim_steps, config.eta, config.weights)
+    default = evaluation_folder(loaded.checkpoint.path, variant) / "evaluation.json"
     path = config.evaluation or default
     if not path.is_file():
         if config.evaluation is not None:
             raise ConfigError(f"evaluation {path} does not exist; run `dppo eval` first")
         return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        problem = difference(record, _evaluated(loaded, policy))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ConfigError(f"{path} is not an evaluation of `dppo eval` ({error})") from error
+    if problem and config.evaluation is not None:
+        raise ConfigError(
+            f"{path} is an evaluation of something else: {problem}; evaluate the policy that is "
+            "exported, with the same options"
+        )
+    if problem:
+        logger.warning("%s is left out, %s: run `dppo eval` again", path, problem)
+        return None
     record.pop("episodes", None)
     return record
+
+
+def _evaluated(loaded: LoadedPolicy, policy: DiffusionPolicy) -> dict[str, object]:
+    """Return what an evaluation of the exported policy says of itself."""
+    return {
+        "task": loaded.header.task,
+        "weights_sha256": weights_hash(loaded.checkpoint.path),
+        "weights": loaded.weights,
+        "chain_steps": policy.chain_steps,
+        "eval_eta": policy.config.eval_eta,
+        "stochastic": False,
+        "use_base_policy": False,
+    }

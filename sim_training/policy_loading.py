@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dppo_ros.core.errors import ConfigError
+from dppo_ros.core.errors import CheckpointError, ConfigError
 from sim_training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, load_module
 from sim_training.diffusion.policy import DiffusionPolicy
 from sim_training.policies.header import PolicyHeader
@@ -46,6 +46,11 @@ def load_policy(path: Path, weights: str = "auto", prefer_best: bool = True) -> 
     header = PolicyHeader.from_json(checkpoint.header)
     policy = header.build_policy()
     has_average = any(key.startswith("ema.") for key in checkpoint.model)
+    if weights == "ema" and not has_average:
+        raise CheckpointError(
+            f"{checkpoint.path} has no averaged weights, as pre-trained policies do; use weights "
+            "model or auto"
+        )
     use_average = weights == "ema" or (weights == "auto" and has_average)
     load_module(policy.base, checkpoint.model, "ema" if use_average else "base")
     if policy.actor_ft is not None:

@@ -2,18 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run directories: refuse busy ones, note configuration, versions and source state, open the logs.
 
-Layout: config.yaml, git.json, metrics.jsonl, console.log, tensorboard/, checkpoints/.
+Layout: .lock, config.yaml, git.json, metrics.jsonl, console.log, tensorboard/, checkpoints/.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import platform
 import subprocess
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import yaml
 
 from dppo_ros.core.errors import RunDirectoryError
 from sim_training.config import RunConfig
@@ -48,11 +52,61 @@ def open_run_directory(run: RunConfig) -> None:
     _open_console_log(folder / "console.log")
 
 
+class RunLock:
+    """Keeps a second training out of a run directory, until it is released or the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the lock.
+
+        Raises:
+            RunDirectoryError: another training has it.
+        """
+        self._file: IO[str] | None = (folder / ".lock").open("w", encoding="utf-8")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.release()
+            raise RunDirectoryError(
+                f"another training is at work in {folder}; wait until it ends, or stop it"
+            ) from error
+        except OSError:  # a file system without locks
+            self.release()
+
+    def release(self) -> None:
+        """Let others in."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
 def describe_run(run: RunConfig, config: object) -> None:
     """Write what describes the run: its configuration, and the sources that run it."""
     save_config(run.run_dir / "config.yaml", config)
     state = json.dumps(source_state(), indent=1)
     (run.run_dir / "git.json").write_text(state + "\n", encoding="utf-8")
+
+
+def changed_settings(run: RunConfig, config: object) -> list[str]:
+    """Return in words which settings differ from those with which the run was started last."""
+    path = run.run_dir / "config.yaml"
+    if not path.is_file():
+        return []
+    before = dict(_flat(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    now = dict(_flat(to_plain(config)))
+    names = sorted((before.keys() | now.keys()) - {"run.resume"})
+    return [
+        f"{name} {before.get(name)!r} -> {now.get(name)!r}"
+        for name in names
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401  (any YAML)
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def open_metric_log(run: RunConfig, resumed: int | None, config: object) -> MetricLog:

@@ -9,6 +9,7 @@ Commands that assemble an algorithm and run the loop are in `pretrain` and `fine
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from dppo_ros.core.errors import CheckpointError
+from dppo_ros.core.errors import CheckpointError, TrainingError
 from sim_training.checkpoint import (
     Checkpoint,
     checkpoint_name,
@@ -34,7 +35,13 @@ from sim_training.interruption import StopRequest
 from sim_training.metrics import Histograms, MetricLog, Metrics
 from sim_training.policies.header import PolicyHeader
 from sim_training.policies.make import TrainablePolicy
-from sim_training.run_directory import describe_run, open_metric_log, open_run_directory
+from sim_training.run_directory import (
+    RunLock,
+    changed_settings,
+    describe_run,
+    open_metric_log,
+    open_run_directory,
+)
 from sim_training.run_progress import RunProgress
 
 logger = logging.getLogger(__name__)
@@ -128,6 +135,7 @@ class TrainingLoop:
             world: the processes of the run.
         """
         self.run_config = run
+        self._config = config
         self.algorithm = algorithm
         self.header = header
         self.evaluator = evaluator
@@ -139,18 +147,32 @@ class TrainingLoop:
         self._elapsed_s = 0.0
         self._saved_at: int | None = None
         world.on_main(lambda: open_run_directory(run))
-        resumed = self._resume() if run.resume else None
-        # Not before: settings with which the run cannot go on have not run.
-        world.on_main(lambda: describe_run(run, config))
-        self._log = open_metric_log(run, resumed, config) if world.is_main else MetricLog([])
+        self._lock: RunLock | None = None
+        world.on_main(self._take_lock)
+        try:
+            resumed = self._resume() if run.resume else None
+            # Not before: settings with which the run cannot go on have not run.
+            world.on_main(lambda: describe_run(run, config))
+            self._log = open_metric_log(run, resumed, config) if world.is_main else MetricLog([])
+        except BaseException:
+            self._release_lock()
+            raise
 
     def run(self) -> Path:
         """Train to the end and return the newest checkpoint.
 
         Raises:
             TrainingInterrupted: SIGINT or SIGTERM arrived; state is saved.
+            TrainingError: a loss is not finite; nothing of that iteration is saved.
         """
         total = self.algorithm.total_iterations
+        if self.iteration >= total:
+            logger.info(
+                "%s has %d iterations already, of %d: nothing to do",
+                self.run_config.run_dir,
+                self.iteration,
+                total,
+            )
         name = self.run_config.run_dir.name
         progress = RunProgress(name, total, self.iteration, shown=self._world.is_main)
         self._started = time.perf_counter() - self._elapsed_s
@@ -165,6 +187,14 @@ class TrainingLoop:
             return self._save()
         finally:
             self._log.close()
+            self._release_lock()
+
+    def _take_lock(self) -> None:
+        self._lock = RunLock(self.run_config.run_dir)
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
 
     def _iterate(self, total: int) -> Metrics:
         started = time.perf_counter()
@@ -180,6 +210,7 @@ class TrainingLoop:
         updating = time.perf_counter()
         metrics |= self.algorithm.update()
         finished = time.perf_counter()
+        self._refuse_diverged(metrics)
         self.iteration += 1
         self._target.add(metrics)
         metrics["time/collect_s"] = updating - collecting
@@ -193,6 +224,18 @@ class TrainingLoop:
         if self.iteration % self.run_config.save_freq == 0:
             self._save()
         return metrics
+
+    def _refuse_diverged(self, metrics: Metrics) -> None:
+        """Stop before weights that are no numbers any more are saved over good ones."""
+        for name, value in metrics.items():
+            if name.startswith("losses/") and not math.isfinite(value):
+                saved = numbered_checkpoints(self.run_config.run_dir)
+                where = f"{saved[-1]} is from before" if saved else "nothing is saved yet"
+                raise TrainingError(
+                    f"{name} is {value} in iteration {self.iteration + 1}: the training has "
+                    f"diverged; {where}. Lower the learning rate (or check the scaling of rewards "
+                    "and data) and start again, or resume with it"
+                )
 
     def _evaluate(self) -> Metrics:
         assert self.evaluator is not None
@@ -267,4 +310,9 @@ class TrainingLoop:
         self._elapsed_s = float(checkpoint.loop["elapsed_s"])
         self._saved_at = self.iteration
         logger.info("resumed %s after iteration %d", found[-1], self.iteration)
+        if changes := changed_settings(self.run_config, self._config):
+            logger.info(
+                "settings that were others before (the seed goes on as saved, weights too): %s",
+                ", ".join(changes),
+            )
         return self.iteration

@@ -56,6 +56,10 @@ class CheckpointError(DppoError):
     """A checkpoint is missing, incomplete, altered or belongs to another configuration."""
 
 
+class TrainingError(DppoError):
+    """A training cannot go on: its numbers are none any more."""
+
+
 class EnvironmentUnavailableError(DppoError):
     """A simulator or another optional part is not installed on this machine."""
 

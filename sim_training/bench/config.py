@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from sim_training.checks import require_at_least
 from sim_training.envs.furniture.tasks import FurnitureConfig
 from sim_training.envs.locomotion_config import HopperConfig
 from sim_training.envs.make import EnvConfig
@@ -31,6 +32,10 @@ class BenchSimConfig:
     json: bool = False
     """Print JSON instead of a table."""
 
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        require_at_least(1, self, "n_envs", "env_threads", "n_steps", "act_steps")
+
 
 @dataclass(frozen=True)
 class BenchRemoteConfig:
@@ -46,6 +51,10 @@ class BenchRemoteConfig:
     """Interpreter of the worker; None: this one."""
     json: bool = False
     """Print JSON instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        require_at_least(1, self, "n_envs", "chunk_steps", "repeats")
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,10 @@ class BenchPolicyConfig:
     """Of ONNX Runtime."""
     json: bool = False
     """Print JSON instead of tables."""
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        require_at_least(1, self, "n_calls", "threads")
 
 
 @dataclass(frozen=True)
@@ -92,6 +105,12 @@ class BenchTrainConfig:
     json: bool = False
     """Print JSON instead of tables."""
 
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        require_at_least(
+            1, self, "n_envs", "n_steps", "batch_size", "update_epochs", "repeats", "threads"
+        )
+
 
 @dataclass(frozen=True)
 class BenchPretrainConfig:
@@ -109,3 +128,7 @@ class BenchPretrainConfig:
     """Of torch."""
     json: bool = False
     """Print JSON instead of tables."""
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        require_at_least(1, self, "batch_size", "n_steps", "repeats", "threads")

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dppo_ros.core.errors import DataError
+from sim_training.checks import require_at_least
 from sim_training.data.formats import EpisodeDataset, read_dataset
 
 Severity = Literal["error", "warning"]
@@ -47,6 +48,10 @@ class CheckConfig:
     """A change of a normalised observation component beyond this in one frame is a jump."""
     json: bool = False
     """Print the findings as JSON."""
+
+    def __post_init__(self) -> None:
+        """Check the chunk length."""
+        require_at_least(1, self, "horizon_steps")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import numpy as np
 from rich.console import Console
 
 from dppo_ros.core.errors import ConfigError, DataError
+from sim_training.checks import require_at_least
 from sim_training.data.formats import EpisodeDataset, write_dataset
 from sim_training.data.joining import extendable, join
 from sim_training.data.perturbation import (
@@ -83,8 +84,8 @@ class GenerateConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.episodes < 1:
-            raise ConfigError(f"episodes = {self.episodes}, must be at least 1")
+        require_at_least(1, self, "episodes", "n_envs", "threads")
+        require_at_least(0, self, "seed")
         if not 0.0 <= self.recovery_rate <= 0.2:
             raise ConfigError(f"recovery_rate = {self.recovery_rate}, must be in [0, 0.2]")
         if not 0.0 < self.policy_rate <= 0.2 or self.policy_chunks < 1:
@@ -110,6 +111,7 @@ def generate(config: GenerateConfig, console: Console | None = None) -> Path:
     out = config.out or Path("data") / f"{config.task}_{config.randomness}"
     if (out / "dataset.json").exists() and not config.overwrite:
         raise DataError(f"{out} already holds a dataset; choose another --out or pass --overwrite")
+    out.mkdir(parents=True, exist_ok=True)  # while nothing is lost if that is impossible
     earlier = None if config.add_to is None else extendable(config.add_to, config.task)
     n_envs = min(config.n_envs, config.episodes)
     settings = FurnitureConfig(name=config.task, randomness=config.randomness, starts=config.starts)

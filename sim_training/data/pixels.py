@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dppo_ros.core.errors import ConfigError, DataError
+from sim_training.checks import require_at_least
 from sim_training.data.formats import EpisodeDataset, write_dataset
 from sim_training.envs.furniture.pixel_config import OneLegPixelsConfig, View
 from sim_training.envs.protocol import BoolArray, Float32Array, PixelEnv, StepEnv
@@ -28,12 +29,6 @@ from sim_training.envs.toy_pixels import ToyReachPixelsConfig, ToyReachPixelsEnv
 SEED_STRIDE = 1_000_003
 """Episode i of ``seed`` s starts from environment seed s * stride + i."""
 _MOST_TRIES = 10
-
-
-def _require_positive(**counts: int) -> None:
-    for name, count in counts.items():
-        if count < 1:
-            raise ConfigError(f"{name} is {count}; it must be at least 1")
 
 
 Expert = Callable[[Float32Array], Float32Array]
@@ -67,8 +62,9 @@ class ToyPixelsGenerateConfig:
     """Replace what is there."""
 
     def __post_init__(self) -> None:
-        """Check the number of episodes."""
-        _require_positive(episodes=self.episodes)
+        """Check the numbers."""
+        require_at_least(1, self, "episodes")
+        require_at_least(0, self, "seed", "noise_m")
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,8 @@ class OneLegPixelsGenerateConfig:
 
     def __post_init__(self) -> None:
         """Check the counts."""
-        _require_positive(episodes=self.episodes, n_envs=self.n_envs, threads=self.threads)
+        require_at_least(1, self, "episodes", "n_envs", "threads")
+        require_at_least(0, self, "seed")
 
 
 def generate_toy_pixels(config: ToyPixelsGenerateConfig) -> Path:

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from dppo_ros.core.errors import ConfigError, unknown_name_message
 from dppo_ros.core.observation import OBSTACLE
+from sim_training.checks import require_at_least
 from sim_training.envs.furniture import geometry as geo
 from sim_training.envs.furniture.simulation import MujocoSimulation
 from sim_training.envs.furniture.start_statistics import (
@@ -72,8 +73,8 @@ class StartsConfig:
         """
         if self.task not in TASKS:
             raise ConfigError(unknown_name_message("furniture task", self.task, TASKS))
-        if self.episodes < 1:
-            raise ConfigError(f"episodes is {self.episodes}; it must be at least 1")
+        require_at_least(1, self, "episodes", "n_envs", "env_threads")
+        require_at_least(0, self, "seed")
         if not 0.0 < self.push_scale <= 10.0:
             raise ConfigError(f"push_scale is {self.push_scale}; it must be above 0, at most 10")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sim_training.checks import require_at_least
 from sim_training.data.formats import EpisodeDataset, write_dataset
 from sim_training.envs.toy import ToyReachConfig, ToyReachEnv, scripted_action
 
@@ -28,6 +29,11 @@ class ToyGenerateConfig:
     """Dataset folder."""
     overwrite: bool = False
     """Replace what is there."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        require_at_least(1, self, "episodes")
+        require_at_least(0, self, "seed", "noise_m")
 
 
 def generate_toy(config: ToyGenerateConfig) -> Path:

@@ -90,10 +90,36 @@ def test_pretrain_finetune_evaluate_export(
     assert manifest.parity["max_abs_error"] < 1e-4  # type: ignore[operator]
     assert manifest.evaluation is not None
     assert manifest.evaluation["n_episodes"] == 4
+    _assert_only_its_own_evaluations(config.run.run_dir, checkpoint, tmp_path)
     runtime = PolicyRuntime(bundle)
     assert runtime.golden_error < 1e-5
     loaded = load_policy(config.run.run_dir)
     _assert_same_actions(runtime, loaded)
+
+
+def _assert_only_its_own_evaluations(run_dir: Path, pretrained: Path, folder: Path) -> None:
+    """Evaluations of other policies, or of this one with other options, get into no bundle."""
+    few = EvalConfig(n_episodes=2, n_envs=2)
+    run_evaluate(EvaluateConfig(policy=run_dir, eval=few, use_base_policy=True))
+    run_evaluate(EvaluateConfig(policy=run_dir, eval=few, ddim_steps=2))
+    run_evaluate(EvaluateConfig(policy=pretrained, eval=few, out=folder / "other"))
+    for name, changes, episodes in (("plain", {}, 4), ("short", {"ddim_steps": 2}, 2)):
+        out = run_export(ExportConfig(policy=run_dir, out=folder / name, **changes))  # type: ignore[arg-type]
+        record = load_bundle(out).manifest.evaluation
+        assert record is not None
+        assert record["n_episodes"] == episodes
+    other = folder / "other" / "evaluation.json"
+    with pytest.raises(ConfigError, match="an evaluation of something else: its weights_sha256"):
+        run_export(ExportConfig(policy=run_dir, out=folder / "wrong", evaluation=other))
+    damaged = folder / "damaged.json"
+    damaged.write_text("[1")
+    with pytest.raises(ConfigError, match="is not an evaluation of `dppo eval`"):
+        run_export(ExportConfig(policy=run_dir, out=folder / "wrong", evaluation=damaged))
+    # One that is out of date, as after more training, is left out.
+    mine = next((run_dir / "eval").glob("*/evaluation.json"))
+    mine.write_text(other.read_text())
+    out = run_export(ExportConfig(policy=run_dir, out=folder / "stale"))
+    assert load_bundle(out).manifest.evaluation is None
 
 
 def _assert_same_actions(runtime: PolicyRuntime, loaded: object) -> None:

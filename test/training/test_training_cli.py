@@ -211,3 +211,27 @@ def test_values_that_would_fail_in_mid_training_are_refused(
     with pytest.raises(ConfigError) as caught:
         merge(FinetuneConfig(), changes)
     assert message in str(caught.value)
+
+
+def test_paths_that_cannot_be_written_are_one_line(tmp_path: Path, toy_dataset: Path) -> None:
+    (tmp_path / "file").touch()
+    blocked = str(tmp_path / "file" / "inside")
+    for words in (
+        ("pretrain", "--dataset", str(toy_dataset), "--run-dir", blocked),
+        ("data", "generate", "one_leg", "--episodes", "1", "--out", blocked),
+    ):
+        done = run(*words)
+        assert done.returncode == 2, done.stderr
+        assert "Not a directory; choose another path" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_an_interruption_without_words_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(words: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sim_training.cli._evaluate", interrupt)
+    assert main(["eval"]) == 130
+    assert capsys.readouterr().err == "dppo: interrupted\n"

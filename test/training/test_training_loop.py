@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dppo_ros.core.errors import CheckpointError, ConfigError, RunDirectoryError
+from dppo_ros.core.errors import (
+    CheckpointError,
+    ConfigError,
+    RunDirectoryError,
+    TrainingError,
+)
+from sim_training.algorithms.config import ScheduleConfig
 from sim_training.checkpoint import find_checkpoint, load_checkpoint, numbered_checkpoints
 from sim_training.config import FinetuneConfig, PretrainConfig
 from sim_training.finetune import run_finetune
 from sim_training.metrics import read_metrics
 from sim_training.policy_loading import load_policy
 from sim_training.pretrain import run_pretrain
+from sim_training.run_directory import RunLock
 
 Change = Callable[..., Any]
 
@@ -89,6 +97,44 @@ def test_a_resume_takes_the_weight_decay_that_is_set(
     decayed = change(pretrain_config, train__weight_decay=0.5, run__resume=True)
     state = load_checkpoint(run_pretrain(decayed)).training["algorithm"]["optimizer"]
     assert state["param_groups"][0]["weight_decay"] == 0.5
+
+
+def test_a_training_that_diverges_stops_before_it_saves(
+    pretrain_config: PretrainConfig, finetune_config: FinetuneConfig, change: Change
+) -> None:
+    schedule = ScheduleConfig(1e30, 1e29, 1)
+    wild = change(pretrain_config, train__schedule=schedule)
+    with pytest.raises(TrainingError, match="the training has diverged; nothing is saved yet"):
+        run_pretrain(wild)
+    good = change(finetune_config, n_train_itr=1)
+    last = run_finetune(good)
+    bad = change(good, n_train_itr=3, run__resume=True, train__reward_scale_const=float("nan"))
+    with pytest.raises(TrainingError, match=f"{last.name} is from before"):
+        run_finetune(bad)
+    assert [p.name for p in numbered_checkpoints(good.run.run_dir)] == [last.name]
+
+
+def test_a_second_training_is_kept_out_of_a_run_directory(
+    pretrain_config: PretrainConfig, change: Change
+) -> None:
+    folder = pretrain_config.run.run_dir
+    run_pretrain(pretrain_config)
+    again = change(pretrain_config, run__resume=True, n_train_steps=60)
+    lock = RunLock(folder)
+    with pytest.raises(RunDirectoryError, match="another training is at work in"):
+        run_pretrain(again)
+    lock.release()
+    run_pretrain(again)
+
+
+def test_a_resumed_run_tells_what_has_changed(
+    pretrain_config: PretrainConfig, change: Change, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_pretrain(pretrain_config)
+    with caplog.at_level(logging.INFO, "sim_training"):
+        run_pretrain(change(pretrain_config, run__resume=True, run__seed=7))
+    assert "run.seed 42 -> 7" in caplog.text
+    assert "nothing to do" in caplog.text
 
 
 def test_a_killed_run_loses_at_most_the_interval(
