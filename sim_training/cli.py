@@ -138,6 +138,9 @@ def parse(default: T, words: Sequence[str], prog: str) -> T:
             hint = get_type_hints(type(instance))[option]
             chosen = choose_member(hint, name, getattr(instance, option), option)
             instance = replace(instance, **{option: chosen})  # type: ignore[type-var]
+    for option in ("env", "network"):
+        if getattr(instance, option, ...) is None:
+            _require_name(rest, option)
     note = "Settings come from the defaults, then --config FILE (YAML), then these options."
     return tyro.cli(
         type(instance),
@@ -147,6 +150,17 @@ def parse(default: T, words: Sequence[str], prog: str) -> T:
         description=f"{_purpose(type(instance))}\n\n{note}",
         config=(tyro.conf.AvoidSubcommands,),
     )
+
+
+def _require_name(words: Sequence[str], option: str) -> None:
+    """Refuse settings of a task (or network) that may be any: which one has these settings?
+
+    Raises:
+        ConfigError: `--env.something` without `--env.name`.
+    """
+    for word in words:
+        if word.startswith(f"--{option}.") and peek_option(words, f"--{option}.name") is None:
+            raise ConfigError(f"{word.partition('=')[0]} needs --{option}.name as well")
 
 
 def _purpose(config: type) -> str:

@@ -25,9 +25,13 @@ from sim_training.metrics import BC_LOSS
 progress_logger = logging.getLogger("dppo_run_progress")
 """Goes to console.log only; the console itself is served by this module."""
 
+FIRST_EPISODES = "charts/first_episode_success_rate"
+"""Shown in place of the success of all episodes that ended: where every iteration begins anew, the
+quick successes among those are counted more often."""
 _SHOWN = {
     BC_LOSS: "loss",
     "losses/validation": "val",
+    FIRST_EPISODES: "success",
     "charts/success_rate": "success",
     "charts/episodic_return": "return",
     "losses/approx_kl": "kl",
@@ -91,6 +95,8 @@ class RunProgress:
         if not self._shown:
             return
         self._latest |= {key: value for key, value in (metrics or {}).items() if key in _SHOWN}
+        if FIRST_EPISODES in self._latest:
+            self._latest.pop("charts/success_rate", None)
         summary = "  ".join(f"{_SHOWN[key]} {value:.4g}" for key, value in self._latest.items())
         line = f"{self._name} {iteration}/{self._total}  {summary}".rstrip()
         if self._live is not None:

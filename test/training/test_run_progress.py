@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from sim_training import run_progress
-from sim_training.run_progress import RunProgress
+from sim_training.run_progress import FIRST_EPISODES, RunProgress
 
 
 def test_count_goes_to_the_log_at_its_start_and_once_at_its_end(
@@ -29,6 +29,19 @@ def test_lines_come_at_intervals_with_the_newest_metrics(
     assert capsys.readouterr().err.splitlines() == [
         "fine-tune 3/5  kl 0.25",
         "fine-tune 4/5  kl 0.25",
+    ]
+
+
+def test_success_of_first_episodes_goes_before_that_of_all_that_ended(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_progress, "_PLAIN_INTERVAL_S", 0.0)
+    with RunProgress("fine-tune", 2, 0) as progress:
+        progress.advance(1, {"charts/success_rate": 1.0})
+        progress.advance(2, {"charts/success_rate": 1.0, FIRST_EPISODES: 0.6875})
+    assert capsys.readouterr().err.splitlines() == [
+        "fine-tune 1/2  success 1",
+        "fine-tune 2/2  success 0.6875",
     ]
 
 

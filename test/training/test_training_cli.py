@@ -169,6 +169,9 @@ def test_wrong_options_suggest_the_right_one() -> None:
     done = run("pretrain", "--n-train-step", "3")
     assert done.returncode == 2
     assert "--n-train-steps" in done.stderr + done.stdout
+    done = run("eval", "--env.tolerance-m", "0.2")
+    assert done.returncode == 2
+    assert done.stderr == "dppo: --env.tolerance-m needs --env.name as well\n"
 
 
 def test_ctrl_c_writes_a_checkpoint_and_exits_130(tmp_path: Path, toy_dataset: Path) -> None:
