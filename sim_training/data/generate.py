@@ -111,8 +111,8 @@ def generate(config: GenerateConfig, console: Console | None = None) -> Path:
     out = config.out or Path("data") / f"{config.task}_{config.randomness}"
     if (out / "dataset.json").exists() and not config.overwrite:
         raise DataError(f"{out} already holds a dataset; choose another --out or pass --overwrite")
-    out.mkdir(parents=True, exist_ok=True)  # while nothing is lost if that is impossible
     earlier = None if config.add_to is None else extendable(config.add_to, config.task)
+    _try_folder(out)
     n_envs = min(config.n_envs, config.episodes)
     settings = FurnitureConfig(name=config.task, randomness=config.randomness, starts=config.starts)
     env = make_mujoco_env(settings, n_envs, config.threads)
@@ -163,6 +163,14 @@ def _perturbation(config: GenerateConfig, n_envs: int) -> Perturbation:
             config.seed,
         )
     return Undisturbed()
+
+
+def _try_folder(out: Path) -> None:
+    """Raise now, while nothing is lost, if the folder cannot be made."""
+    existed = out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    if not existed:
+        out.rmdir()
 
 
 class _Recorder:

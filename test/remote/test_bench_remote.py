@@ -20,5 +20,5 @@ def test_the_cost_of_a_process_is_measured(capsys: pytest.CaptureFixture[str]) -
     overhead = values["step_in_a_worker_us"] - values["step_in_the_trainer_us"]
     assert values["overhead_per_round_trip_us"] == pytest.approx(overhead)
     assert values["replaced_after_kill_s"] > 0 and values["close_s"] > 0
-    with pytest.raises(ConfigError, match="repeats 0"):
-        bench_remote(BenchRemoteConfig(repeats=0))
+    with pytest.raises(ConfigError, match="repeats is 0; it must be at least 1"):
+        BenchRemoteConfig(repeats=0)

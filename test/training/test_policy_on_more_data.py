@@ -27,7 +27,7 @@ Change = Callable[..., Any]
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"episodes": 0}, "episodes = 0, must be at least 1"),
+        ({"episodes": 0}, "episodes is 0; it must be at least 1"),
         ({"recovery_rate": 0.3}, r"recovery_rate = 0.3, must be in \[0, 0.2\]"),
         ({"recovery_rate": math.nan}, "recovery_rate = nan"),
         ({"policy_rate": 0.0}, "policy_rate = 0.0 must be in"),
