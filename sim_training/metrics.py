@@ -22,6 +22,8 @@ Metrics = dict[str, float]
 
 BC_LOSS = "losses/bc"
 """Behaviour-cloning loss of pre-training; the progress line and the report show it."""
+FIRST_EPISODES = "charts/first_episode_success_rate"
+"""Success of the first episode of each environment in an iteration that begins anew."""
 VALUE_LOSS = "losses/value_loss"
 """Loss of the critic; the report shows it."""
 Histograms = dict[str, NDArray[np.float32]]

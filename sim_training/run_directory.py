@@ -35,11 +35,12 @@ _PACKAGES = ("torch", "numpy", "mujoco", "onnx", "onnxruntime")
 _MAX_DIFF_CHARACTERS = 200_000
 
 
-def open_run_directory(run: RunConfig) -> None:
-    """Create the run directory.
+def open_run_directory(run: RunConfig) -> RunLock:
+    """Create the run directory, and keep others out of it until the lock is released.
 
     Raises:
-        RunDirectoryError: it holds something and `resume` is off, or is not a directory.
+        RunDirectoryError: it holds something and `resume` is off, is not a directory, or another
+            training is at work in it.
     """
     folder = run.run_dir
     if folder.exists() and not folder.is_dir():
@@ -49,7 +50,9 @@ def open_run_directory(run: RunConfig) -> None:
             f"{folder} is not empty; continue it with --resume or choose another --run-dir"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    lock = RunLock(folder)
     _open_console_log(folder / "console.log")
+    return lock
 
 
 class RunLock:

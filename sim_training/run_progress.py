@@ -20,14 +20,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sim_training.metrics import BC_LOSS
+from sim_training.metrics import BC_LOSS, FIRST_EPISODES
 
 progress_logger = logging.getLogger("dppo_run_progress")
 """Goes to console.log only; the console itself is served by this module."""
 
-FIRST_EPISODES = "charts/first_episode_success_rate"
-"""Shown in place of the success of all episodes that ended: where every iteration begins anew, the
-quick successes among those are counted more often."""
 _SHOWN = {
     BC_LOSS: "loss",
     "losses/validation": "val",
@@ -95,6 +92,7 @@ class RunProgress:
         if not self._shown:
             return
         self._latest |= {key: value for key, value in (metrics or {}).items() if key in _SHOWN}
+        # Where every iteration begins anew, quick successes are a larger share of those that ended.
         if FIRST_EPISODES in self._latest:
             self._latest.pop("charts/success_rate", None)
         summary = "  ".join(f"{_SHOWN[key]} {value:.4g}" for key, value in self._latest.items())

@@ -26,9 +26,8 @@ from matplotlib.figure import Figure
 
 from dppo_ros.core.errors import DataError
 from dppo_ros.core.statistics import sign_test, wilson_interval
-from sim_training.metrics import read_metrics
+from sim_training.metrics import FIRST_EPISODES, read_metrics
 
-RATE = "charts/first_episode_success_rate"
 ENDED, ENDED_RATE = "charts/episodes", "charts/success_rate"
 STEP = "charts/global_step"
 COLOURS = ("#e4572e", "#2a7f9e", "#3a9d6e", "#8a5fb0", "#e9a23b")
@@ -242,10 +241,10 @@ def _first_episodes(run: Path) -> list[Point]:
     """Return the first episode of every environment by iteration; none if they carry over."""
     rows = [row for row in read_metrics(run / "metrics.jsonl") if STEP in row]
     # The very first iteration begins afresh in any case.
-    if not all(RATE in row for row in rows):
+    if not all(FIRST_EPISODES in row for row in rows):
         return []
     n_envs = _n_envs(run) if rows else 0
-    return [Point(int(row[STEP]), round(row[RATE] * n_envs), n_envs) for row in rows]
+    return [Point(int(row[STEP]), round(row[FIRST_EPISODES] * n_envs), n_envs) for row in rows]
 
 
 def _ended_episodes(run: Path) -> list[Point]:

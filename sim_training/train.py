@@ -135,7 +135,6 @@ class TrainingLoop:
             world: the processes of the run.
         """
         self.run_config = run
-        self._config = config
         self.algorithm = algorithm
         self.header = header
         self.evaluator = evaluator
@@ -146,11 +145,10 @@ class TrainingLoop:
         self._stop = StopRequest(world)
         self._elapsed_s = 0.0
         self._saved_at: int | None = None
-        world.on_main(lambda: open_run_directory(run))
         self._lock: RunLock | None = None
-        world.on_main(self._take_lock)
+        world.on_main(self._open_directory)
         try:
-            resumed = self._resume() if run.resume else None
+            resumed = self._resume(config) if run.resume else None
             # Not before: settings with which the run cannot go on have not run.
             world.on_main(lambda: describe_run(run, config))
             self._log = open_metric_log(run, resumed, config) if world.is_main else MetricLog([])
@@ -189,8 +187,8 @@ class TrainingLoop:
             self._log.close()
             self._release_lock()
 
-    def _take_lock(self) -> None:
-        self._lock = RunLock(self.run_config.run_dir)
+    def _open_directory(self) -> None:
+        self._lock = open_run_directory(self.run_config)
 
     def _release_lock(self) -> None:
         if self._lock is not None:
@@ -287,7 +285,7 @@ class TrainingLoop:
             self._world.require_same(repr(sums), "the weights")
         self._world.on_main(lambda: save_checkpoint(folder, checkpoint))
 
-    def _resume(self) -> int | None:
+    def _resume(self, config: object) -> int | None:
         found = numbered_checkpoints(self.run_config.run_dir)
         names = [folder.name for folder in found]
         self._world.require_same(names, "the checkpoints in the run directory")
@@ -310,7 +308,7 @@ class TrainingLoop:
         self._elapsed_s = float(checkpoint.loop["elapsed_s"])
         self._saved_at = self.iteration
         logger.info("resumed %s after iteration %d", found[-1], self.iteration)
-        if changes := changed_settings(self.run_config, self._config):
+        if changes := changed_settings(self.run_config, config):
             logger.info(
                 "settings that were others before (the seed goes on as saved, weights too): %s",
                 ", ".join(changes),

@@ -40,24 +40,6 @@ class Backend(Protocol):
         ...
 
 
-class Every:
-    """Lets one setpoint through in every so many."""
-
-    def __init__(self, setpoint_rate_hz: float, period_ns: int) -> None:
-        """Choose the number of setpoints that comes nearest to a period."""
-        cycle_ns = 1e9 / setpoint_rate_hz
-        # Stamps are those of deadlines, which drift by microseconds.
-        self._least_ns = round((max(1, round(period_ns / cycle_ns)) - 0.5) * cycle_ns)
-        self._last_ns: int | None = None
-
-    def due(self, stamp_ns: int) -> bool:
-        """Return whether the setpoint of this time is let through."""
-        if self._last_ns is not None and 0 <= stamp_ns - self._last_ns < self._least_ns:
-            return False
-        self._last_ns = stamp_ns
-        return True
-
-
 class TwinBackend:
     """The simulated cell: every setpoint with its velocity."""
 
@@ -138,12 +120,16 @@ class CrispBackend:
         """Advertise the topic."""
         self._publisher = publisher(self.topic)
         self._frame = node.text("base_frame")
-        self._every = Every(node.number("setpoint_rate_hz"), CRISP_PERIOD_NS)
+        # Half a setpoint less: stamps are those of deadlines, which drift by microseconds.
+        self._least_ns = CRISP_PERIOD_NS - round(0.5e9 / node.number("setpoint_rate_hz"))
+        self._last_ns: int | None = None
 
     def send(self, setpoint: Setpoint) -> None:
         """Send the tool pose of a setpoint, every ``CRISP_PERIOD_NS``."""
-        if not self._every.due(setpoint.stamp_ns):
+        last = self._last_ns
+        if last is not None and 0 <= setpoint.stamp_ns - last < self._least_ns:
             return
+        self._last_ns = setpoint.stamp_ns
         pose = pose_of(*tool_pose(setpoint.position))
         self._publisher.publish(messages.encode_pose(setpoint.stamp_ns, self._frame, pose))
 

@@ -89,6 +89,8 @@ class FrankaArm:
         return not self._problem and not self.recovering
 
     def _on_state(self, message: RosObject) -> None:
+        if self.recovering:
+            return  # errors that go one by one are no new ones
         problem = robot_problem(
             int(message.robot_mode),
             [name for name in message.current_errors.get_fields_and_field_types()

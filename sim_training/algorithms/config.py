@@ -182,11 +182,7 @@ class DppoConfig:
             1, self, "n_envs", "n_steps", "update_epochs", "batch_size", "grad_accumulate",
             "eta_update_interval", "anneal_ft_steps_by",
         )  # fmt: skip
-        for name in ("anneal_ft_steps_every", "random_shift_px", "n_critic_warmup_itr"):
-            require(
-                getattr(self, name) >= 0,
-                f"{name} is {getattr(self, name)}; it must not be negative",
-            )
+        require_at_least(0, self, "anneal_ft_steps_every", "random_shift_px", "n_critic_warmup_itr")
         for name in (
             "actor_max_grad_norm", "critic_max_grad_norm", "clip_vloss_coef", "reward_horizon",
             "target_kl",

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from dppo_ros.core.errors import CheckpointError, ConfigError
 from sim_training.algorithms.config import DiffusionBcConfig
+from sim_training.algorithms.learner import restore_optimizer
 from sim_training.checkpoint import load_module, module_tensors
 from sim_training.data.sequence import WindowDataset, epoch_order
 from sim_training.distributed import ALONE, World
@@ -169,9 +170,7 @@ class DiffusionBc:
                 f"{len(self._windows)}; resume with the same dataset and horizon_steps"
             )
         self.step = int(state["step"])
-        self.optimizer.load_state_dict(dict(state["optimizer"]))
-        for group in self.optimizer.param_groups:
-            group["weight_decay"] = self.config.weight_decay
+        restore_optimizer(self.optimizer, state["optimizer"])
         self._generator.set_state(state["generator"])
 
     def _optimise(self) -> tuple[Tensor, float]:

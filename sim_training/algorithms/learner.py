@@ -35,7 +35,6 @@ class Learner:
         self.module = module
         self._schedule = schedule
         self._max_grad_norm = max_grad_norm
-        self._weight_decay = weight_decay
         self.optimizer = torch.optim.AdamW(
             module.parameters(), lr=schedule.lr, weight_decay=weight_decay, fused=True
         )
@@ -63,6 +62,12 @@ class Learner:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned; settings stay those of this run."""
-        self.optimizer.load_state_dict(dict(state))
-        for group in self.optimizer.param_groups:
-            group["weight_decay"] = self._weight_decay
+        restore_optimizer(self.optimizer, state)
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Restore an optimiser's moments; its weight decay stays what it was made with."""
+    decays = [group["weight_decay"] for group in optimizer.param_groups]
+    optimizer.load_state_dict(dict(state))
+    for group, decay in zip(optimizer.param_groups, decays, strict=True):
+        group["weight_decay"] = decay

@@ -13,7 +13,7 @@ import torch
 
 from sim_training.distributed import ALONE, World
 from sim_training.envs.protocol import BoolArray, ChunkStep, Observation, VectorEnv
-from sim_training.metrics import Metrics
+from sim_training.metrics import FIRST_EPISODES, Metrics
 from sim_training.networks.observation import to_tensors
 from sim_training.policies.protocol import LogProbReduction, Policy
 from sim_training.rl.buffers import RolloutBuffer
@@ -88,7 +88,7 @@ class EpisodeStatistics:
             metrics["charts/success_rate"] = float(np.mean(self.successes))
             metrics["charts/mean_phase"] = float(np.mean(self.phases))
         if fresh_start:
-            metrics["charts/first_episode_success_rate"] = float(self._first_success.mean())
+            metrics[FIRST_EPISODES] = float(self._first_success.mean())
         return metrics
 
 

@@ -37,6 +37,7 @@ class TrajectoryController:
 
     def __init__(self, position: np.ndarray) -> None:
         """Hold a posture (7,), rad."""
+        self.now_ns = 0
         self.hold(position)
 
     def hold(self, position: np.ndarray) -> None:
@@ -54,8 +55,6 @@ class TrajectoryController:
         self._times = np.array([0.0, *times])
         self._positions = np.array([position, *(point.positions for point in points)])
         self._velocities = np.array([velocity, *(point.velocities for point in points)])
-
-    now_ns = 0
 
     def at(self, now_ns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return desired position, velocity and acceleration, (7,) each."""

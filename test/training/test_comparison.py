@@ -21,10 +21,10 @@ from sim_training.comparison import (
     run_compare,
     summarise,
 )
+from sim_training.metrics import FIRST_EPISODES
 from sim_training.success_curves import (
     ENDED,
     ENDED_RATE,
-    RATE,
     STEP,
     Point,
     pooled,
@@ -116,7 +116,10 @@ def test_what_cannot_be_compared_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 
 def write_success_run(folder: Path, rates: list[float]) -> None:
     folder.mkdir(parents=True)
-    rows = [{"iteration": i + 1, STEP: 100.0 * (i + 1), RATE: rate} for i, rate in enumerate(rates)]
+    rows = [
+        {"iteration": i + 1, STEP: 100.0 * (i + 1), FIRST_EPISODES: rate}
+        for i, rate in enumerate(rates)
+    ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "config.yaml").write_text("train: {n_envs: 4}\n")
 
@@ -144,7 +147,7 @@ def test_runs_that_carry_episodes_over_count_those_that_ended_in_a_whole_window(
         | ({} if rate is None else {ENDED_RATE: rate})
         for i, (n, rate) in enumerate(ended)
     ]
-    rows[0][RATE] = 0.0  # the first iteration begins afresh
+    rows[0][FIRST_EPISODES] = 0.0  # the first iteration begins afresh
     run = tmp_path / "run"
     run.mkdir()
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 
 from sim_training import run_progress
-from sim_training.run_progress import FIRST_EPISODES, RunProgress
+from sim_training.metrics import FIRST_EPISODES
+from sim_training.run_progress import RunProgress
 
 
 def test_count_goes_to_the_log_at_its_start_and_once_at_its_end(
